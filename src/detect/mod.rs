@@ -1,0 +1,8 @@
+//! Bytes in, detections out. Never reads a file or a clock; knows nothing of children, incidents or rules.
+
+mod detection;
+pub mod ending;
+pub mod line;
+pub mod traceback;
+
+pub use detection::{Detection, DetectorKind, Language, Severity, Trace, TraceFrame};

@@ -1,0 +1,61 @@
+//! Stack traces: one grammar per language, one driver that feeds them.
+//!
+//! A [`Grammar`] knows what a trace of its language looks like, line by line. The driver (`driver.rs`) knows about streams:
+//! prefixes and interleaving, ends, caps, traces inside JSON fields. Grammars are pure and never see a prefix or a colour.
+
+use super::line::TextLine;
+use super::{Language, Trace};
+
+/// How many lines before a starter a grammar may claim as the head of its trace.
+pub const LOOKBACK: usize = 12;
+
+/// A language's way to print a stack trace.
+pub trait Grammar: Send + Sync {
+    /// Language of the traces (a trace may say otherwise, for example Kotlin on the JVM).
+    fn language(&self) -> Language;
+
+    /// Regular expressions (syntax of the `regex` crate, bytes, no Unicode) of the lines at which [`Grammar::open`] is asked.
+    ///
+    /// They run over the whole log together with all detectors, so they should be rare in healthy logs and begin with or
+    /// contain a literal of three bytes or more.
+    fn starters(&self) -> &'static [&'static str];
+
+    /// Opens a trace at `line`, or says no.
+    ///
+    /// `before` holds up to [`LOOKBACK`] lines of the same little stream in front of `line`, oldest first, none of which
+    /// belongs to an earlier trace. The open trace may claim the last few of them as its head.
+    fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>>;
+}
+
+/// A trace that is being read.
+pub trait OpenTrace: Send {
+    /// Offers the next line of the same little stream.
+    fn push(&mut self, line: &TextLine) -> Next;
+
+    /// Ends the trace. `None` when the lines were no trace after all.
+    fn finish(self: Box<Self>) -> Option<Reading>;
+}
+
+/// What a trace says to a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The line is part of the trace, and so are all lines answered with [`Next::Hold`] since the last `Take`.
+    Take,
+    /// The line may be part of it: only a later `Take` will tell. Held lines are offered anew to all grammars otherwise.
+    Hold,
+    /// The line is part of the trace, and the trace ends with it.
+    TakeAndEnd,
+    /// The line is not part of the trace, which has ended before it.
+    End,
+}
+
+/// A trace that has been read, with the lines it covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The trace; `text`, `cut` and the caps are the driver's to fill.
+    pub trace: Trace,
+    /// Number of the first line that belongs to it (one of `before`, or the starter's line).
+    pub first_line: u64,
+    /// Number of the last line, where the grammar knows better than "the last taken line".
+    pub last_line: Option<u64>,
+}

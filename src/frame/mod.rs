@@ -1,0 +1,1 @@
+//! Source bytes and a line → the function around it. Pure.

@@ -1,0 +1,1 @@
+//! Renderers of one picture: text for terminals, JSON for programs.
