@@ -3,6 +3,8 @@
 mod detection;
 pub mod ending;
 pub mod line;
+mod signals;
 pub mod traceback;
 
+pub use signals::signal_name;
 pub use detection::{Detection, DetectorKind, Language, Severity, Trace, TraceFrame};
