@@ -25,7 +25,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When nothing could be started.
-pub fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure> {
     let _ = (args, context);
     Ok(ExitCode::Success)
 }
