@@ -277,8 +277,9 @@ impl State {
             .memory
             .incidents
             .iter_mut()
-            .filter(|note| std::mem::take(&mut note.unwritten))
-            .map(|note| (note.incident.id.clone(), note.counted.clone()))
+            .filter_map(|note| {
+                std::mem::take(&mut note.unwritten).then(|| (note.incident.id.clone(), note.counted.clone()))
+            })
             .collect();
         for (id, counted) in changes {
             self.intend(Todo::UpdateIncident { id, change: Box::new(IncidentChange::Counted { counted }) });
