@@ -287,7 +287,7 @@ mod tests {
             names.push(replay.damaged.unwrap().set_aside.unwrap());
         }
         let names: Vec<_> = names.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["journal.jsonl.damaged-2026-11-21T12-34-56Z", "journal.jsonl.damaged-2026-11-21T12-34-56Z-2"]);
+        assert_eq!(names, ["journal.jsonl.damaged-2026-11-21T11-54-56Z", "journal.jsonl.damaged-2026-11-21T11-54-56Z-2"]);
     }
 
     #[test]
