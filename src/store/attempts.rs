@@ -262,7 +262,8 @@ mod tests {
         2026-11-21T12:04:56.789Z | 2026-11-21T11-54-56Z-error-oom | oom | rule halve |  | kept | 1.500 | out of memory  [31m | 1 | restart_with_env | v1:0123456789abcdef
         ");
         let ledger = read(&layout).unwrap();
-        let seen: Vec<_> = ledger.rows.iter().map(|row| (row.attempt.0, row.status.as_str(), row.utc.millis())).collect();
+        let seen: Vec<_> =
+            ledger.rows.iter().map(|row| (row.attempt.0, row.status.as_str(), row.utc.millis())).collect();
         assert_eq!(seen, [(1, "kept", 1_795_262_096_790), (2, "pending", 1_795_262_096_791)]);
         assert_eq!(ledger.damaged, 0);
     }

@@ -28,6 +28,8 @@ pub const MIN_SHORT_DIGITS: usize = 4;
 const MAX_MESSAGE: usize = 300;
 /// Bytes read at a time, from the end.
 const CHUNK: u64 = 256 * 1024;
+/// Longest line that could be a row, bytes.
+const MAX_LINE: usize = 1024 * 1024;
 
 /// What the list knows of an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +159,8 @@ pub fn read(layout: &Layout, query: &IndexQuery) -> Result<IndexPage, ReadError>
             return;
         }
         // A name with characters that JSON escapes is found by parsing only.
-        let plain = |name: &DetectorName| name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let plain =
+            |name: &DetectorName| name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let cannot_match = detector.as_ref().is_some_and(|finder| finder.find(line).is_none());
         if cannot_match && query.detector.as_ref().is_some_and(plain) {
             return;
@@ -216,6 +219,10 @@ fn lines_backwards(file: &File, path: &Path, mut visit: impl FnMut(&[u8])) -> Re
             rest = before;
         }
         tail = rest.to_vec();
+        if tail.len() > MAX_LINE {
+            // No row is that long. Its beginning goes too, so that it stays one line that is no row.
+            tail.truncate(1);
+        }
         end = start;
     }
     if !tail.is_empty() {
