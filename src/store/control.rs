@@ -164,12 +164,7 @@ pub fn answer(layout: &Layout, id: &CommandId, answer: &ControlAnswer) -> Result
 ///
 /// # Errors
 /// When there is an answer that cannot be read.
-pub fn wait(
-    layout: &Layout,
-    id: &CommandId,
-    timeout: Duration,
-    clock: &dyn Fn() -> Mono,
-) -> Result<Waited, ReadError> {
+pub fn wait(layout: &Layout, id: &CommandId, timeout: Duration, clock: &dyn Fn() -> Mono) -> Result<Waited, ReadError> {
     let started = clock();
     // Made here too, so that a monitor that has yet to start can be waited for.
     let done = layout.control_done();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::OFlags;
 
+use crate::os::file;
 use crate::time::Utc;
 
 /// Mode of every folder.
@@ -86,14 +87,9 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8], durability: Durability) -> 
         return written;
     }
     match path.parent() {
-        Some(parent) if durability == Durability::Flushed => sync_dir(parent),
+        Some(parent) if durability == Durability::Flushed => file::sync_dir(parent).map_err(|error| error.source),
         _ => Ok(()),
     }
-}
-
-/// Flushes a folder: the names in it survive a power cut.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// A free name for what is left of a damaged file: `<name>.damaged-<stamp>`, with `-2`, `-3`, … on collision.
@@ -203,11 +199,8 @@ impl AppendFile {
             self.file.set_len(self.len)?;
             self.torn = false;
         }
-        let written = if self.open_line {
-            self.file.write_all(&[b"\n", lines].concat())
-        } else {
-            self.file.write_all(lines)
-        };
+        let written =
+            if self.open_line { self.file.write_all(&[b"\n", lines].concat()) } else { self.file.write_all(lines) };
         let flushed = written.and_then(|()| self.flush(durability));
         if let Err(error) = flushed {
             self.torn = self.file.set_len(self.len).is_err();

