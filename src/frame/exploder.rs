@@ -19,11 +19,11 @@ const MAX_PARSED: usize = 1024 * 1024;
 /// Bytes searched for NUL (the way git and grep tell binary files).
 const BINARY_PROBE: usize = 8000;
 /// Parser work of one incident, in progress calls of tree-sitter (one per 100 operations, `parser.c`). Counting calls
-/// instead of reading a clock keeps frames reproducible. 2,000 lines of ordinary Python need about 700
-/// (`benches/frames.rs`).
-const INCIDENT_BUDGET: u32 = 12_000;
+/// instead of reading a clock keeps frames reproducible. One call is some 15 microseconds: 60 ordinary frames need about
+/// 1,500 calls, and nothing takes longer than some 70 ms (`benches/frames.rs`).
+const INCIDENT_BUDGET: u32 = 4_000;
 /// Of which one text may use this much.
-const TEXT_BUDGET: u32 = 4_000;
+const TEXT_BUDGET: u32 = 2_000;
 
 /// Makes the frames of one incident.
 pub struct Exploder {

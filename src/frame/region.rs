@@ -11,6 +11,8 @@ use super::lines::Lines;
 const LONG: usize = 120;
 /// Rows searched for the end of a definition's head.
 const MAX_HEAD: usize = 24;
+/// Statements before and after that are added when a snippet does not parse.
+const NEIGHBOURS: usize = 3;
 /// Deepest nesting of classes that is followed.
 const MAX_DEPTH: usize = 4;
 /// Words that open a block of definitions in the supported languages.
@@ -31,7 +33,11 @@ pub(super) fn candidates(lines: &Lines<'_>, row: usize, indented: bool) -> Vec<P
         }
     }
     if top != whole {
+        let wider = wider(lines, &top);
         candidates.push(vec![top]);
+        if wider.len() <= 8 * LONG && wider != whole {
+            candidates.push(vec![wider]);
+        }
     }
     candidates.push(vec![whole]);
     candidates
@@ -46,6 +52,20 @@ fn block(lines: &Lines<'_>, row: usize, level: usize, within: Range<usize>) -> R
     }
     let head = (start..within.end).find(|&row| !at(row).is_some_and(is_attached)).unwrap_or(start);
     let end = (row.max(head) + 1..within.end).find(|&row| at(row).is_some_and(is_start)).unwrap_or(within.end);
+    start..end
+}
+
+/// The statement with a few of its neighbours: column-0 lines of a long string may have passed for beginnings.
+fn wider(lines: &Lines<'_>, top: &Range<usize>) -> Range<usize> {
+    let whole = 0..lines.len();
+    let mut start = top.start;
+    for _ in 0..NEIGHBOURS {
+        start = start.checked_sub(1).map_or(0, |before| block(lines, before, 0, whole.clone()).start);
+    }
+    let mut end = top.end;
+    for _ in 0..NEIGHBOURS {
+        end = if end < whole.end { block(lines, end, 0, whole.clone()).end } else { end };
+    }
     start..end
 }
 
