@@ -1,5 +1,8 @@
 //! Bytes in, detections out. Never reads a file or a clock; knows nothing of children, incidents or rules.
 
+pub mod ansi;
+mod automaton;
+pub mod confine;
 mod detection;
 pub mod ending;
 pub mod line;
