@@ -28,7 +28,7 @@ impl Grammar for Cpp {
         &[
             r"==[0-9]+==\s*ERROR: [A-Za-z]+Sanitizer",
             r"WARNING: (?:Thread|Memory)Sanitizer: ",
-            r"[0-9]+: runtime error: ",
+            r":[0-9]+:[0-9]+: runtime error: ",
             r": Assertion [`'].*' failed\.",
             r": Assertion failed: ",
             r"Assertion failed: .*, file ",
@@ -142,7 +142,7 @@ impl Sanitizer {
         static ERROR: LazyLock<Regex> =
             LazyLock::new(|| regex(r"^(?:==\d+==\s*)?(ERROR|WARNING): ((?:[A-Za-z]+Sanitizer)(?:: (.*))?)$"));
         static UNDEFINED: LazyLock<Regex> =
-            LazyLock::new(|| regex(r"^([^\s:][^:]*):(\d+):(?:\d+:)? runtime error: (.+)$"));
+            LazyLock::new(|| regex(r"^([^\s:][^:]*):(\d+):\d+: runtime error: (.+)$"));
         let ruled = before.last().filter(|before| is_rule(&before.text)).map(|before| before.number);
         if let Some(c) = ERROR.captures(text) {
             let kind = if c.get(1).is_some_and(|m| m.as_str() == "ERROR") { Kind::Error } else { Kind::Warning };
