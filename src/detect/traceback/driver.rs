@@ -342,5 +342,6 @@ fn to_text(line: &RawLine<'_>) -> TextLine {
     // A progress bar rewrites its line: what stands last is what a person sees.
     let text = text.trim_end_matches(['\r', '\n']);
     let text = text.rsplit('\r').next().unwrap_or(text);
-    TextLine { number: line.number, start: line.start, end: line.end, text: text.to_owned() }
+    let text = json::unwrap_container_line(text).unwrap_or_else(|| text.to_owned());
+    TextLine { number: line.number, start: line.start, end: line.end, text }
 }

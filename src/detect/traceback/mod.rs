@@ -3,6 +3,7 @@
 //! A [`Grammar`] knows what a trace of its language looks like, line by line. The driver (`driver.rs`) knows about streams:
 //! prefixes and interleaving, ends, caps, traces inside JSON fields. Grammars are pure and never see a prefix or a colour.
 
+mod cpp;
 mod driver;
 pub mod in_app;
 mod json;
@@ -12,6 +13,7 @@ mod python;
 mod python_group;
 mod python_report;
 mod python_syntax;
+mod shell;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
 
@@ -74,5 +76,5 @@ pub struct Reading {
 
 /// All grammars, the most specific first: the first that opens a trace at a line has it.
 fn grammars() -> Vec<Box<dyn Grammar>> {
-    vec![Box::new(python::Python)]
+    vec![Box::new(python::Python), Box::new(cpp::Cpp), Box::new(shell::Shell)]
 }
