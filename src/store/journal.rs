@@ -243,7 +243,7 @@ mod tests {
                 }
             }
             journal.append(&note(9), Durability::Cached).unwrap();
-            let again = super::replay::<Note>(&path).unwrap();
+            let again = replay::<Note>(&path).unwrap();
             assert_eq!(again.records.len(), whole + 1);
             assert_eq!(again.damaged, None);
         }
@@ -262,7 +262,7 @@ mod tests {
             let (_journal, replay) = Journal::<Note>::open(&path, NOW).unwrap();
             prop_assert_eq!(replay.records, (1..=5).map(note).take(whole).collect::<Vec<_>>());
             prop_assert!(replay.damaged.is_some());
-            prop_assert!(super::replay::<Note>(&path).unwrap().damaged.is_none());
+            prop_assert!(replay::<Note>(&path).unwrap().damaged.is_none());
         }
 
         #[test]
@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn a_record_of_another_version_is_told_as_such() {
         let (_dir, path, _bytes) = written(1);
-        let replay = super::replay::<Vec<String>>(&path).unwrap();
-        assert!(replay.damaged.unwrap().why.starts_with("a record that this version does not know"));
+        let read = replay::<Vec<String>>(&path).unwrap();
+        assert!(read.damaged.unwrap().why.starts_with("a record that this version does not know"));
     }
 
     #[test]
@@ -304,14 +304,14 @@ mod tests {
         let (mut journal, _) = Journal::open(&path, NOW).unwrap();
         journal.replace(&[note(7)]).unwrap();
         journal.append(&note(8), Durability::Cached).unwrap();
-        assert_eq!(super::replay::<Note>(&path).unwrap().records, [note(7), note(8)]);
+        assert_eq!(replay::<Note>(&path).unwrap().records, [note(7), note(8)]);
     }
 
     #[test]
     fn a_missing_journal_is_empty_for_readers_and_not_made() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.jsonl");
-        assert_eq!(super::replay::<Note>(&path).unwrap(), Replay { records: vec![], damaged: None });
+        assert_eq!(replay::<Note>(&path).unwrap(), Replay { records: vec![], damaged: None });
         assert!(!path.exists());
     }
 }
