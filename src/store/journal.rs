@@ -243,7 +243,7 @@ mod tests {
                 }
             }
             journal.append(&note(9), Durability::Cached).unwrap();
-            let again = replay::<Note>(&path).unwrap();
+            let again = super::replay::<Note>(&path).unwrap();
             assert_eq!(again.records.len(), whole + 1);
             assert_eq!(again.damaged, None);
         }
@@ -262,7 +262,7 @@ mod tests {
             let (_journal, replay) = Journal::<Note>::open(&path, NOW).unwrap();
             prop_assert_eq!(replay.records, (1..=5).map(note).take(whole).collect::<Vec<_>>());
             prop_assert!(replay.damaged.is_some());
-            prop_assert!(replay::<Note>(&path).unwrap().damaged.is_none());
+            prop_assert!(super::replay::<Note>(&path).unwrap().damaged.is_none());
         }
 
         #[test]
