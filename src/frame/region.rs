@@ -11,8 +11,8 @@ use super::lines::Lines;
 const LONG: usize = 120;
 /// Rows searched for the end of a definition's head.
 const MAX_HEAD: usize = 24;
-/// Statements before and after that are added when a snippet does not parse.
-const NEIGHBOURS: usize = 3;
+/// Statements before and after that are added, in turn, when a snippet does not parse.
+const NEIGHBOURS: [(usize, usize); 3] = [(1, 0), (0, 1), (2, 2)];
 /// Deepest nesting of classes that is followed.
 const MAX_DEPTH: usize = 4;
 /// Words that open a block of definitions in the supported languages.
@@ -33,11 +33,9 @@ pub(super) fn candidates(lines: &Lines<'_>, row: usize, indented: bool) -> Vec<P
         }
     }
     if top != whole {
-        let wider = wider(lines, &top);
+        let wider = NEIGHBOURS.map(|(before, after)| wider(lines, &top, before, after));
         candidates.push(vec![top]);
-        if wider.len() <= 8 * LONG && wider != whole {
-            candidates.push(vec![wider]);
-        }
+        candidates.extend(wider.into_iter().filter(|it| it.len() <= 4 * LONG && *it != whole).map(|it| vec![it]));
     }
     candidates.push(vec![whole]);
     candidates
@@ -56,14 +54,14 @@ fn block(lines: &Lines<'_>, row: usize, level: usize, within: Range<usize>) -> R
 }
 
 /// The statement with a few of its neighbours: column-0 lines of a long string may have passed for beginnings.
-fn wider(lines: &Lines<'_>, top: &Range<usize>) -> Range<usize> {
+fn wider(lines: &Lines<'_>, top: &Range<usize>, before: usize, after: usize) -> Range<usize> {
     let whole = 0..lines.len();
     let mut start = top.start;
-    for _ in 0..NEIGHBOURS {
+    for _ in 0..before {
         start = start.checked_sub(1).map_or(0, |before| block(lines, before, 0, whole.clone()).start);
     }
     let mut end = top.end;
-    for _ in 0..NEIGHBOURS {
+    for _ in 0..after {
         end = if end < whole.end { block(lines, end, 0, whole.clone()).end } else { end };
     }
     start..end

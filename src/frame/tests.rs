@@ -248,7 +248,7 @@ fn whatever_is_wrong_is_said() {
         ("huge", "a.py", huge.as_bytes(), 5, 15, "the file is larger than 4 MiB: plain text"),
         ("no grammar", "Makefile", b"all:\n\tfalse\n", 2, 2, ""),
         ("long line", "a.py", long_line.as_bytes(), 1, 1, ""),
-        ("deep", "a.py", deep.as_bytes(), 1, 1, "the source does not parse here: plain text"),
+        ("deep", "a.py", deep.as_bytes(), 1, 1, "looking for the function took too long: plain text"),
     ];
     for (name, file, source, line, shown, note) in rows {
         let frame = explode(source, file, line, &options);

@@ -4,10 +4,14 @@ mod category;
 mod fingerprint;
 pub mod judge;
 mod record;
+mod redact;
+mod redact_rules;
+mod secret_name;
 
 #[cfg(test)]
 mod samples;
 
 pub use category::Category;
 pub use fingerprint::{fingerprint, normalise};
+pub use redact::Redactor;
 pub use record::{ActionTaken, Counted, Incident, IncidentKind, VerdictFallen};
