@@ -96,7 +96,7 @@ pub struct Ledger {
 ///
 /// # Errors
 /// When the file cannot be read. Rows that do not parse are counted.
-pub fn read(layout: &Layout) -> Result<Ledger, ReadError> {
+pub(super) fn read(layout: &Layout) -> Result<Ledger, ReadError> {
     let path = layout.attempts();
     let bytes = disk::read_if_there(&path, MAX_BYTES).read_at("read", &path)?;
     Ok(merge(&String::from_utf8_lossy(&bytes.unwrap_or_default())))

@@ -6,19 +6,21 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{self, Durability};
 use super::error::{At, ReadError, WriteError};
 use crate::monitor::command::{ControlAnswer, ControlCommand};
+use crate::os::clock::SystemClock;
+use crate::os::wait;
+use crate::os::watch::Watch;
 use crate::paths::Layout;
-use crate::time::{Mono, Utc};
+use crate::time::Utc;
 
 /// Longest command or answer, bytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -26,6 +28,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 const MAX_TAKEN: usize = 64;
 /// Between looks at the answer where the kernel cannot tell us about it.
 const POLL: Duration = Duration::from_millis(20);
+/// Between looks even where it can: a monitor on another machine that shares the file system does not wake us.
+const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 
 /// Name of a command: letters, digits, `-`, `_` and `.`, not beginning with a dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -160,47 +164,37 @@ pub fn answer(layout: &Layout, id: &CommandId, answer: &ControlAnswer) -> Result
     disk::write_whole(&path, &json, Durability::Cached).write_at("write", &path)
 }
 
-/// Waits for the answer to a command; `clock` reads the monotonic clock.
+/// Waits for the answer to a command.
 ///
 /// # Errors
-/// When there is an answer that cannot be read.
-pub fn wait(layout: &Layout, id: &CommandId, timeout: Duration, clock: &dyn Fn() -> Mono) -> Result<Waited, ReadError> {
-    let started = clock();
-    // Made here too, so that a monitor that has yet to start can be waited for.
+/// When there is an answer that cannot be read, or nothing can be waited for.
+pub fn wait(layout: &Layout, id: &CommandId, timeout: Duration) -> Result<Waited, ReadError> {
+    let started = SystemClock::mono();
     let done = layout.control_done();
-    let watch = disk::make_dir(&done).and_then(|()| {
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-        inotify::add_watch(&watch, &done, inotify::WatchFlags::MOVED_TO)?;
+    // Made here too, so that a monitor that has yet to start can be waited for.
+    let mut watch = disk::make_dir(&done).and_then(|()| {
+        let mut watch = Watch::new()?;
+        watch.dir(&done)?;
         Ok(watch)
     });
     loop {
         if let Some(answer) = read_answer(layout, id)? {
             return Ok(Waited::Answered(answer));
         }
-        let left = timeout.saturating_sub(clock().since(started));
+        let left = timeout.saturating_sub(SystemClock::mono().since(started));
         if left.is_zero() {
             let waiting = fs::symlink_metadata(new_path(layout, id)).is_ok();
             return Ok(if waiting { Waited::NotTaken } else { Waited::Taken });
         }
-        match &watch {
+        let woken = match &mut watch {
             Ok(watch) => {
-                let mut fds = [PollFd::new(watch, PollFlags::IN)];
-                pause(&mut fds, left);
-                let mut events = [std::mem::MaybeUninit::uninit(); 4096];
-                let mut reader = inotify::Reader::new(watch, &mut events);
-                while reader.next().is_ok() {}
+                wait::wait(&[watch.as_fd()], Some(left.min(LOOK_ANYWAY))).and_then(|_| watch.drain()).map(drop)
             }
-            // No watch left for this user (inotify(7), max_user_instances): looking now and then does.
-            Err(_) => pause(&mut [], left.min(POLL)),
-        }
+            // No watch is left for this user (inotify(7), max_user_instances): looking now and then does.
+            Err(_) => wait::wait(&[], Some(left.min(POLL))).map(drop),
+        };
+        woken.read_at("wait for an answer in", &done)?;
     }
-}
-
-/// Waits for one of `fds` or for `left`; an interruption (`EINTR`) ends it early, which the caller's loop expects.
-fn pause(fds: &mut [PollFd<'_>], left: Duration) {
-    let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
-    let timeout = Timespec { tv_sec: seconds, tv_nsec: i64::from(left.subsec_nanos()) };
-    let _ = poll(fds, Some(&timeout));
 }
 
 fn claim(layout: &Layout, id: CommandId) -> Result<Option<Taken>, WriteError> {
@@ -248,8 +242,6 @@ fn answer_path(layout: &Layout, id: &CommandId) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     const NOW: Utc = Utc::from_millis(1_795_262_096_789);
@@ -258,11 +250,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         (dir, layout)
-    }
-
-    fn clock() -> impl Fn() -> Mono {
-        let start = Instant::now();
-        move || Mono::from_duration(start.elapsed())
     }
 
     fn ok(message: &str) -> ControlAnswer {
@@ -317,7 +304,7 @@ mod tests {
                 }
             })
         };
-        let waited = wait(&layout, &id, Duration::from_secs(10), &clock()).unwrap();
+        let waited = wait(&layout, &id, Duration::from_secs(10)).unwrap();
         assert_eq!(waited, Waited::Answered(ok("paused")));
         monitor.join().unwrap();
     }
@@ -327,9 +314,9 @@ mod tests {
         let (_dir, layout) = queue();
         let id = submit(&layout, &ControlCommand::Stop, NOW).unwrap();
         let short = Duration::from_millis(1);
-        assert_eq!(wait(&layout, &id, short, &clock()).unwrap(), Waited::NotTaken);
+        assert_eq!(wait(&layout, &id, short).unwrap(), Waited::NotTaken);
         assert_eq!(take(&layout).unwrap().taken.len(), 1);
-        assert_eq!(wait(&layout, &id, short, &clock()).unwrap(), Waited::Taken);
+        assert_eq!(wait(&layout, &id, short).unwrap(), Waited::Taken);
         assert!(!withdraw(&layout, &id).unwrap());
         let id = submit(&layout, &ControlCommand::Stop, NOW).unwrap();
         assert!(withdraw(&layout, &id).unwrap());

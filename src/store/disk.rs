@@ -325,7 +325,7 @@ mod tests {
         // A limit on the file's size tears the write as a full disk does (setrlimit(2): EFBIG after a short write).
         let before = rustix::process::getrlimit(rustix::process::Resource::Fsize);
         // SIGXFSZ would end the test; blocked, the write says EFBIG.
-        let limit = rustix::process::Rlimit { current: Some(6), ..before.clone() };
+        let limit = rustix::process::Rlimit { current: Some(6), ..before };
         let mut too_long = nix::sys::signal::SigSet::empty();
         too_long.add(nix::sys::signal::Signal::SIGXFSZ);
         too_long.thread_block().unwrap();

@@ -143,7 +143,7 @@ pub struct IndexPage {
 ///
 /// # Errors
 /// When the file cannot be read. Lines that are no rows are counted.
-pub fn read(layout: &Layout, query: &IndexQuery) -> Result<IndexPage, ReadError> {
+pub(super) fn read(layout: &Layout, query: &IndexQuery) -> Result<IndexPage, ReadError> {
     let path = layout.index();
     let mut page = IndexPage { short_digits: MIN_SHORT_DIGITS, ..IndexPage::default() };
     let file = match disk::open_regular(&path) {

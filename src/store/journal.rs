@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn a_record_of_another_version_is_told_as_such() {
         let (_dir, path, _bytes) = written(1);
-        let replay = super::replay::<Vec<String>>(&path).unwrap();
-        assert!(replay.damaged.unwrap().why.starts_with("a record that this version does not know"));
+        let read = replay::<Vec<String>>(&path).unwrap();
+        assert!(read.damaged.unwrap().why.starts_with("a record that this version does not know"));
     }
 
     #[test]
@@ -304,14 +304,14 @@ mod tests {
         let (mut journal, _) = Journal::open(&path, NOW).unwrap();
         journal.replace(&[note(7)]).unwrap();
         journal.append(&note(8), Durability::Cached).unwrap();
-        assert_eq!(super::replay::<Note>(&path).unwrap().records, [note(7), note(8)]);
+        assert_eq!(replay::<Note>(&path).unwrap().records, [note(7), note(8)]);
     }
 
     #[test]
     fn a_missing_journal_is_empty_for_readers_and_not_made() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.jsonl");
-        assert_eq!(super::replay::<Note>(&path).unwrap(), Replay { records: vec![], damaged: None });
+        assert_eq!(replay::<Note>(&path).unwrap(), Replay { records: vec![], damaged: None });
         assert!(!path.exists());
     }
 }

@@ -14,6 +14,8 @@ mod folder;
 mod index;
 mod journal;
 pub mod read;
+mod retention;
+mod sentry_log;
 #[cfg(test)]
 mod testing;
 mod version;
@@ -25,5 +27,7 @@ pub use error::{ReadError, WriteError};
 pub use folder::{NewIncident, Written, incident_json};
 pub use index::{INDEX_SCHEMA, IndexPage, IndexQuery, IndexRow, MIN_SHORT_DIGITS, SHORT_DIGITS, short_id};
 pub use journal::{Damage, Journal, Replay, replay as replay_journal};
+pub use retention::{Keep, SweepError, Swept};
+pub use sentry_log::SentryLog;
 pub use version::{STORE_VERSION, found as store_version};
 pub use writer::{OpenError, Store, make_tree};

@@ -184,8 +184,8 @@ mod tests {
             Err(ResolveError::Ambiguous { candidates, .. }) => candidates,
             Err(_) => vec![],
         };
-        assert_eq!(names(oom.as_str()), [oom.clone()], "a whole name, though another begins with it");
-        assert_eq!(names(oom2.as_str()), [oom2.clone()]);
+        assert_eq!(names(oom.as_str()), std::slice::from_ref(&oom), "a whole name, though another begins with it");
+        assert_eq!(names(oom2.as_str()), std::slice::from_ref(&oom2));
         assert_eq!(names("2026"), [oom2.clone(), oom.clone()]);
         assert_eq!(names(&short_id(&oom)[..4]), [oom]);
         assert_eq!(names(&short_id(&oom2)), [oom2]);
