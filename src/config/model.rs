@@ -83,14 +83,20 @@ pub enum ProcessKind {
 /// `process.stop_signal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-
 pub enum StopSignal {
+    /// Please end.
     Term,
+    /// As Ctrl-C.
     Int,
+    /// As a closed terminal.
     Hup,
+    /// As Ctrl-\; usually dumps core.
     Quit,
+    /// First of the program's own.
     Usr1,
+    /// Second of the program's own.
     Usr2,
+    /// At once.
     Kill,
 }
 
@@ -402,21 +408,26 @@ pub struct Agent {
 
 /// `healing.agent.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-
 pub enum AgentMode {
+    /// A session if one is open, else a subprocess.
     #[default]
     Auto,
+    /// Its program without a terminal.
     Subprocess,
+    /// A person's open editor session; autosentry's `interactive`.
     Session,
 }
 
 /// `healing.git`.
 #[derive(Clone, Debug)]
-
 pub struct Git {
+    /// `enabled`: looks into git.
     pub enabled: bool,
+    /// `write_enabled`: may make branches.
     pub write_enabled: bool,
+    /// `branch_prefix`.
     pub branch_prefix: String,
+    /// `auto_merge`: merges a fix that held.
     pub auto_merge: bool,
 }
 
