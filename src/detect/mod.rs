@@ -5,6 +5,7 @@ mod automaton;
 pub mod confine;
 mod detection;
 pub mod ending;
+pub mod exit_code;
 pub mod line;
 mod signals;
 pub mod traceback;

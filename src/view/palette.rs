@@ -62,6 +62,7 @@ impl Palette {
     }
 
     fn paint(self, style: Style, text: impl Display) -> String {
-        if self.coloured { format!("{style}{text}{style:#}") } else { text.to_string() }
+        let text = text.to_string();
+        if self.coloured && !text.is_empty() { format!("{style}{text}{style:#}") } else { text }
     }
 }

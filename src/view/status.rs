@@ -125,7 +125,10 @@ impl StatusView {
         let situation = self.situation();
         let Some(state) = &self.state else {
             let pid = self.holder.as_ref().map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
-            return format!("{}\n", palette.warn(format!("starting: a monitor{pid} owns the directory and has shown nothing yet")));
+            return format!(
+                "{}\n",
+                palette.warn(format!("starting: a monitor{pid} owns the directory and has shown nothing yet"))
+            );
         };
         self.headline(situation, state, &mut page);
         page.field("command", &one_line(&state.command.join(" ")));
@@ -149,9 +152,12 @@ impl StatusView {
 
     fn headline(&self, situation: Situation, state: &StateFile, page: &mut Page) {
         let palette = page.palette;
-        let because = |text: &Option<String>| text.as_ref().map_or_else(String::new, |why| format!(": {}", one_line(why)));
+        let because =
+            |text: &Option<String>| text.as_ref().map_or_else(String::new, |why| format!(": {}", one_line(why)));
         let (head, advice) = match situation {
-            Situation::Starting => (palette.warn("starting: a new monitor owns the directory; below is what the one before left"), None),
+            Situation::Starting => {
+                (palette.warn("starting: a new monitor owns the directory; below is what the one before left"), None)
+            }
             Situation::Supervised => {
                 let phase = match state.phase {
                     PhaseName::Stopping => "stopping",
@@ -169,16 +175,19 @@ impl StatusView {
             }
             Situation::NothingSupervised => {
                 let (phase, advice) = match state.phase {
-                    PhaseName::Paused => ("paused", Some("`sentry resume` starts it again, `sentry stop` ends the run")),
-                    PhaseName::Held => (
-                        "held for a person",
-                        Some("look at the last incident, then `sentry resume` or `sentry stop`"),
-                    ),
+                    PhaseName::Paused => {
+                        ("paused", Some("`sentry resume` starts it again, `sentry stop` ends the run"))
+                    }
+                    PhaseName::Held => {
+                        ("held for a person", Some("look at the last incident, then `sentry resume` or `sentry stop`"))
+                    }
                     PhaseName::Cooling => ("waiting before a restart", None),
                     PhaseName::Settling => ("the child has ended, and what it left is being read", None),
                     PhaseName::Starting => ("starting", None),
                     PhaseName::Stopping => ("stopping", None),
-                    PhaseName::Up | PhaseName::Unknown | PhaseName::Over | PhaseName::Detached => ("between children", None),
+                    PhaseName::Up | PhaseName::Unknown | PhaseName::Over | PhaseName::Detached => {
+                        ("between children", None)
+                    }
                 };
                 let why = because(&state.why);
                 (palette.warn(format!("nothing is supervised now: {phase}{why}")), advice)
@@ -221,7 +230,11 @@ impl StatusView {
         let monitor = match &self.holder {
             Some(holder) => {
                 let up = words::duration(state.monitor_started.age(self.now));
-                if *holder == state.monitor { format!("pid {}, up {up}", holder.pid) } else { format!("pid {}", holder.pid) }
+                if *holder == state.monitor {
+                    format!("pid {}, up {up}", holder.pid)
+                } else {
+                    format!("pid {}", holder.pid)
+                }
             }
             None => {
                 let seen = words::duration(state.updated.age(self.now));
@@ -236,14 +249,16 @@ impl StatusView {
 
     fn child_words(&self, child: &ChildStatus) -> String {
         let number = child.no;
-        let pid = child.process.as_ref().map_or_else(|| "no pid yet".to_owned(), |process| format!("pid {}", process.pid));
+        let pid =
+            child.process.as_ref().map_or_else(|| "no pid yet".to_owned(), |process| format!("pid {}", process.pid));
         let since = words::duration(child.started.age(self.now));
         match self.child {
             Life::Alive => format!("{number}, {pid}, up {since}"),
             Life::Unknown => format!("{number}, {pid}, started {since} ago, cannot be seen"),
             Life::Gone | Life::None => {
                 let exit = child.exit.as_ref().or(self.unseen_exit.as_ref());
-                let how = exit.map_or_else(|| "how it ended is not known yet".to_owned(), |exit| one_line(&describe(exit)));
+                let how =
+                    exit.map_or_else(|| "how it ended is not known yet".to_owned(), |exit| one_line(&describe(exit)));
                 format!("{number}, gone: {how}")
             }
         }
