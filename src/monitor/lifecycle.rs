@@ -8,7 +8,7 @@ use super::step::LOST_SIGHT_AFTER;
 use super::todo::{Todo, TodoId};
 use crate::config::Lifecycle;
 use crate::detect::ending::{Ending, Exit};
-use crate::detect::{describe_exit, exit_detection};
+use crate::detect::exit_code;
 use crate::exit::{ABORTED, GAVE_UP, HELD, LOST_SIGHT};
 use crate::ids::{ChildNo, RunId};
 use crate::time::Watched;
@@ -102,7 +102,7 @@ impl State {
     fn child_ended(&mut self, no: ChildNo, exit: Exit, gone: bool, fx: &mut Effects) {
         let Some(child) = self.child_mut(no) else { return };
         if child.exit.is_none() {
-            let words = describe_exit(&exit);
+            let words = exit_code::describe(&exit);
             child.exit = Some(exit);
             match self.memory.phase {
                 Phase::Starting | Phase::Up => self.set_phase(Phase::Settling),
@@ -151,7 +151,7 @@ impl State {
     /// A child ended by itself: its end is a detection unless it was a success, and a healer or the lifecycle decides.
     fn child_is_done(&mut self, no: ChildNo, exit: Exit, fx: &mut Effects) {
         self.set_phase(Phase::Settling);
-        if let Some(detection) = exit_detection(&self.config.detectors, &exit, no) {
+        if let Some(detection) = exit_code::detect(&self.config.detectors, &exit, no) {
             self.gather(detection, no, fx);
         }
         let decided = self.settle_now(fx);
@@ -168,7 +168,7 @@ impl State {
             return;
         }
         let status = exit.shell_status();
-        let words = describe_exit(exit);
+        let words = exit_code::describe(exit);
         match (&exit.ending, self.config.process.lifecycle) {
             (Ending::NotStarted { .. }, _) => self.hold(words, fx),
             (_, Lifecycle::RestartAlways) if exit.is_success() => {

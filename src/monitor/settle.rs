@@ -40,7 +40,7 @@ impl State {
         }
         for (detector, value) in &report.metrics {
             self.remember_metric(detector, value);
-            self.stalls.iter_mut().filter(|stall| stall.name() == detector).for_each(|stall| stall.on_metric(value, now));
+            self.stalls.iter_mut().filter(|stall| stall.detector() == detector).for_each(|stall| stall.on_metric(value, now));
         }
         if Some(report.child) != self.child_no() {
             return;
@@ -158,7 +158,7 @@ impl State {
         if let Some(at) = self.joins(&root, gathering.child) {
             return self.join(at, &root, counted, fx);
         }
-        let severity = gathering.candidates.iter().map(|detection| detection.severity).max().unwrap_or_default();
+        let severity = judge::severity(&gathering.candidates);
         let kind = judge::kind(&root);
         let id = self.incident_id(kind, &root.detector, gathering.utc);
         let Some(run) = self.memory.run.as_ref().map(|run| run.id.clone()) else { return false };
@@ -171,7 +171,7 @@ impl State {
             kind,
             severity,
             category: judge::category(&root, exit.as_ref()),
-            fingerprint: fingerprint::of(&root),
+            fingerprint: fingerprint(&root, exit.as_ref()),
             message: root.message.clone(),
             root,
             counted,
@@ -224,7 +224,7 @@ impl State {
             // What a child prints while we stop it follows from the stop, or from why it is stopped.
             return self.memory.incidents.iter().rposition(|note| of_child(&note));
         }
-        if root.kind == DetectorKind::ExitCode {
+        if root.kind == DetectorKind::ExitCode && root.severity > Severity::Info {
             let lines = self.memory.streams.get(&child.stream()).map_or(0, |facts| facts.lines);
             return self.memory.incidents.iter().rposition(|note| {
                 of_child(&note)
@@ -235,7 +235,7 @@ impl State {
             });
         }
         let cooldown = self.config.detectors.iter().find(|detector| detector.name == root.detector)?.cooldown;
-        let print = fingerprint::of(root);
+        let print = fingerprint(root, None);
         self.memory.incidents.iter().rposition(|note| {
             of_child(&note)
                 && note.incident.fingerprint == print

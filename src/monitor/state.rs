@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::memory::{ChildFacts, Memory, Phase};
 use super::todo::TodoId;
 use crate::config::{Config, OnTerminate, What};
-use crate::detect::StallClock;
+use crate::detect::stall::StallClock;
 use crate::ids::{ChildNo, DetectorName, StreamId};
 use crate::time::{Mono, Now, Utc, Watched};
 
@@ -106,6 +106,11 @@ impl State {
         self.unseen.as_ref().map(|(since, why)| (*since, why.as_str()))
     }
 
+    /// When the last event happened, for people.
+    pub fn now_utc(&self) -> Utc {
+        self.utc
+    }
+
     /// The limit of unverified restarts in effect.
     pub fn max_restarts(&self) -> u32 {
         self.memory.limits.max_restarts.unwrap_or(self.config.process.restart_policy.max_restarts)
@@ -129,7 +134,7 @@ impl State {
             .detectors
             .iter()
             .filter(|detector| matches!(detector.what, What::Stall { .. }))
-            .filter_map(|detector| StallClock::new(detector, child, now))
+            .filter_map(|detector| StallClock::new(detector, child.stream(), now))
             .collect();
         self.metrics.clear();
     }

@@ -58,8 +58,7 @@ impl Streams {
     pub(super) fn set_detectors(&mut self, set: Arc<DetectorSet>) {
         for stream in &mut self.open {
             let position = stream.scanner.position();
-            let at = Position { consumed: position.consumed, ..position };
-            stream.scanner = Scanner::new(Arc::clone(&set), stream.source.stream.clone(), at);
+            stream.scanner = Scanner::new(Arc::clone(&set), stream.source.stream.clone(), position);
             stream.tail.seek(position.resume);
         }
         self.set = set;
@@ -138,7 +137,7 @@ impl Streams {
             if !draining && stream.look_at.is_none_or(|at| at > now) {
                 continue;
             }
-            match stream.read(&mut self.buffer, PER_TURN) {
+            match stream.read(&self.set, &mut self.buffer, PER_TURN) {
                 Ok(mut read) => {
                     if draining && read.caught_up {
                         read.merge(stream.scanner.flush(Flush::End));
@@ -198,12 +197,19 @@ struct Read {
     bytes: u64,
     caught_up: bool,
     scanned: Scanned,
-    restarted: bool,
 }
 
 impl Read {
     fn merge(&mut self, more: Scanned) {
-        self.scanned.append(more);
+        let Scanned { detections, counted, progress, lines, bytes } = more;
+        let all = &mut self.scanned;
+        all.detections.extend(detections);
+        for (detector, count) in counted {
+            *all.counted.entry(detector).or_default() += count;
+        }
+        all.progress.extend(progress);
+        all.lines += lines;
+        all.bytes += bytes;
     }
 }
 
@@ -216,22 +222,25 @@ pub(super) struct StreamTrouble {
 }
 
 impl Stream {
-    fn read(&mut self, buffer: &mut [u8], most: u64) -> io::Result<Read> {
+    fn read(&mut self, set: &Arc<DetectorSet>, buffer: &mut [u8], most: u64) -> io::Result<Read> {
         let mut read = Read::default();
-        if let Some(TailEvent::Truncated | TailEvent::Replaced) = self.tail.check()? {
-            self.scanner.restart();
-            self.lines = 0;
-            read.restarted = true;
-        }
         while read.bytes < most {
-            let count = self.tail.read(buffer)?;
-            if count == 0 {
-                read.caught_up = true;
-                break;
+            match self.tail.read(buffer)? {
+                TailEvent::Bytes(count) => {
+                    let Some(chunk) = buffer.get(..count) else { break };
+                    read.bytes = read.bytes.saturating_add(u64::try_from(count).unwrap_or(0));
+                    read.merge(self.scanner.feed(chunk));
+                }
+                TailEvent::UpToDate | TailEvent::Absent => {
+                    read.caught_up = true;
+                    break;
+                }
+                TailEvent::Truncated { .. } | TailEvent::Replaced { .. } => {
+                    // What the old file left open ends here, and the new one is a stream from its start.
+                    read.merge(self.scanner.flush(Flush::End));
+                    self.scanner = Scanner::new(Arc::clone(set), self.source.stream.clone(), Position::START);
+                }
             }
-            let Some(chunk) = buffer.get(..count) else { break };
-            read.bytes = read.bytes.saturating_add(u64::try_from(count).unwrap_or(0));
-            read.merge(self.scanner.feed(chunk));
         }
         Ok(read)
     }
@@ -250,7 +259,7 @@ impl Stream {
         self.look_at = match (busy, armed) {
             (true, _) => Some(now + TICK),
             // What was written before the watch was armed wakes nobody.
-            (false, true) if self.tail.has_more() => Some(now),
+            (false, true) if self.tail.len().is_ok_and(|len| len > self.tail.position()) => Some(now),
             (false, true) => None,
             (false, false) => Some(now + if read.bytes > 0 { TICK } else { POLL }),
         };
@@ -274,7 +283,7 @@ impl Stream {
             child: self.child,
             detections: read.scanned.detections,
             counted: read.scanned.counted,
-            metrics: read.scanned.progress,
+            metrics: read.scanned.progress.into_iter().collect(),
             position: self.scanner.position(),
             lines: self.lines,
             read_something: read.bytes > 0,
