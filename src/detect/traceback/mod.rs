@@ -3,6 +3,14 @@
 //! A [`Grammar`] knows what a trace of its language looks like, line by line. The driver (`driver.rs`) knows about streams:
 //! prefixes and interleaving, ends, caps, traces inside JSON fields. Grammars are pure and never see a prefix or a colour.
 
+pub mod in_app;
+
+mod lex;
+
+pub mod jvm;
+#[cfg(test)]
+mod rig;
+
 use super::line::TextLine;
 use super::{Language, Trace};
 
