@@ -7,6 +7,7 @@ pub mod in_app;
 
 mod lex;
 
+pub mod go;
 pub mod jvm;
 #[cfg(test)]
 mod rig;
