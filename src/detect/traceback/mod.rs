@@ -11,6 +11,7 @@ pub mod go;
 pub mod jvm;
 #[cfg(test)]
 mod rig;
+pub mod rust;
 
 use super::line::TextLine;
 use super::{Language, Trace};
