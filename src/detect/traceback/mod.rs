@@ -8,6 +8,10 @@ pub mod in_app;
 mod lex;
 
 pub mod go;
+pub mod js;
+mod js_heap;
+mod js_lines;
+mod js_tap;
 pub mod jvm;
 #[cfg(test)]
 mod rig;
