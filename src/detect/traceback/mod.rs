@@ -5,14 +5,24 @@
 
 mod cpp;
 mod driver;
+mod go;
 pub mod in_app;
+mod js;
+mod js_heap;
+mod js_lines;
+mod js_tap;
 mod json;
+mod jvm;
+mod lex;
 mod little;
 mod prefix;
 mod python;
 mod python_group;
 mod python_report;
 mod python_syntax;
+#[cfg(test)]
+mod rig;
+mod rust;
 mod shell;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
@@ -76,5 +86,13 @@ pub struct Reading {
 
 /// All grammars, the most specific first: the first that opens a trace at a line has it.
 fn grammars() -> Vec<Box<dyn Grammar>> {
-    vec![Box::new(python::Python), Box::new(cpp::Cpp), Box::new(shell::Shell)]
+    vec![
+        Box::new(python::Python),
+        Box::new(jvm::Jvm),
+        Box::new(shell::Shell),
+        Box::new(rust::Rust),
+        Box::new(go::Go),
+        Box::new(cpp::Cpp),
+        Box::new(js::JavaScript),
+    ]
 }
