@@ -17,7 +17,10 @@ mod read;
 mod regexes;
 mod rules;
 mod scalar;
+mod schema;
+mod show;
 mod tables;
+mod write;
 mod yaml;
 
 #[cfg(test)]
@@ -26,4 +29,7 @@ mod tests;
 pub use model::*;
 pub use parse::{decode, defaults, parse, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};
+pub use schema::schema;
+pub use show::{is_secret_name, show};
+pub use write::{Shown, word};
 pub use yaml::MAX_BYTES;
