@@ -10,6 +10,7 @@ mod env;
 mod exit_code;
 mod failure;
 mod run;
+pub mod shim;
 mod ui;
 
 pub use context::Context;
