@@ -275,6 +275,7 @@ impl Open {
         if left == 0 || text.starts_with("panic: ") {
             return Next::End;
         }
+        self.message_done |= text.starts_with("PC=0x");
         if !self.message_done {
             self.message.push('\n');
             self.message.push_str(text);

@@ -70,6 +70,14 @@ impl Head {
         Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
     }
 
+    /// What a type's own `toString` makes of it: `Boom[code=5]`, `a.Boom{code=5}`.
+    fn described(text: &str) -> Option<Self> {
+        static DESCRIBED: LazyLock<Regex> =
+            LazyLock::new(|| pattern(r"^\s*((?:[\p{L}_$][\w$]*\.)*\p{Lu}[\w$]*)([\[({@].*)$"));
+        let found = DESCRIBED.captures(text)?;
+        Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
+    }
+
     /// A type inside a log record: `… ERROR Worker - failed: java.io.IOException: message`.
     fn inside(text: &str) -> Option<Self> {
         static INSIDE: LazyLock<Regex> = LazyLock::new(|| {
@@ -124,7 +132,7 @@ fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
     // Not every head is on a line of its own or has a record in front.
     let last = before.last()?;
     let text = without_tool(&last.text);
-    if let Some(head) = Head::inside(text) {
+    if let Some(head) = Head::inside(text).or_else(|| Head::described(text)) {
         return Some((head, last.number));
     }
     (begins_record(text) && sounds_bad(text))
@@ -285,8 +293,12 @@ impl Open {
             self.place = Place::LinkType;
             return;
         }
+        if rest.starts_with("[CIRCULAR REFERENCE") {
+            // An exception that the chain has named already; it has no frames.
+            self.place = Place::Frames(0);
+            return;
+        }
         self.place = Place::LinkMessage(0);
-        let rest = rest.strip_prefix("[CIRCULAR REFERENCE:").map_or(rest, |inner| inner.trim_end_matches(']'));
         let (exception, message) = rest.split_once(": ").unwrap_or((rest.trim_end_matches(':'), ""));
         self.links.push(Head { exception: Some(exception.trim().to_owned()), message: message.to_owned() });
     }
@@ -430,7 +442,7 @@ mod tests {
             (
                 "causes, suppressed with their own cause, circular",
                 "a.B: outer\n\tat a.C.f(C.java:1)\n\tSuppressed: a.S: s\n\t\tat a.R.close(R.java:2)\n\t\tCaused by: a.T: t\n\t\t\tat a.R.g(R.java:3)\nCaused by: a.D: inner\n\tat a.E.h(E.java:4)\n\t... 1 more\nCaused by: [CIRCULAR REFERENCE: a.B: outer]",
-                "1-10 java a.B \"outer\" [C.java:1 a.C.f, R.java:2 a.R.close, R.java:3 a.R.g, E.java:4 a.E.h] top 3 causes [a.D, a.B]",
+                "1-10 java a.B \"outer\" [C.java:1 a.C.f, R.java:2 a.R.close, R.java:3 a.R.g, E.java:4 a.E.h] top 3 causes [a.D]",
             ),
             (
                 "inside a log record",
@@ -461,6 +473,11 @@ mod tests {
                 "without frames",
                 "Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space\nbye",
                 "1-1 java java.lang.OutOfMemoryError \"Java heap space\" [] top - causes []",
+            ),
+            (
+                "a type that describes itself",
+                "Boom[code=5]\n\tat a.B.c(B.java:1)",
+                "1-2 java Boom \"[code=5]\" [B.java:1 a.B.c] top 0 causes []",
             ),
             (
                 "sbt's tags",

@@ -78,6 +78,10 @@ fn is_abort(text: &str) -> bool {
 fn of_abort(line: &TextLine) -> Open {
     match line.text.strip_prefix("fatal runtime error: ") {
         Some(message) => Open::new("fatal runtime error", message.to_owned(), line.number, Place::Aborted),
+        // The allocator's handler goes on like a panic, with a note or a backtrace.
+        None if line.text.starts_with("memory ") => {
+            Open::new("fatal runtime error", line.text.clone(), line.number, Place::Section)
+        }
         None => Open::new("fatal runtime error", line.text.clone(), line.number, Place::Aborting),
     }
 }
@@ -498,6 +502,11 @@ mod tests {
                 "stack overflow",
                 "\nthread 'main' (3) has overflowed its stack\nfatal runtime error: stack overflow, aborting\nAborted (core dumped)",
                 "2-3 rust fatal runtime error \"stack overflow, aborting\" [] top - causes []",
+            ),
+            (
+                "allocation failed",
+                "memory allocation of 64 bytes failed\nstack backtrace:\n   0: a::main\n             at ./src/main.rs:7:3\nnote: Some details are omitted\nAborted",
+                "1-5 rust fatal runtime error \"memory allocation of 64 bytes failed\" [./src/main.rs:7 a::main] top 0 causes []",
             ),
             (
                 "anyhow with causes and a backtrace",
