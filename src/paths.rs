@@ -56,6 +56,16 @@ impl Layout {
         self.dot().join("lock")
     }
 
+    /// Format of the store.
+    pub fn store_version(&self) -> PathBuf {
+        self.dot().join("version")
+    }
+
+    /// Keeps the store out of the project's version control.
+    pub fn gitignore(&self) -> PathBuf {
+        self.dot().join(".gitignore")
+    }
+
     /// Snapshot for readers.
     pub fn state_json(&self) -> PathBuf {
         self.state_path.clone()

@@ -1,1 +1,20 @@
 //! One file per subcommand: its arguments and its run function.
+//!
+//! Start with [`args`] (what can be typed), then `entry` (parse, dispatch, exit code). [`Env`] is the only reader of the
+//! environment, [`Ui`] the only writer to the terminal, [`Failure`] the only bridge from errors to exit codes.
+
+pub mod args;
+mod context;
+mod entry;
+mod env;
+mod exit_code;
+mod failure;
+mod run;
+mod ui;
+
+pub use context::Context;
+pub use entry::main;
+pub use env::Env;
+pub use exit_code::ExitCode;
+pub use failure::{Failure, FailureKind};
+pub use ui::{ColorChoice, Ui};

@@ -3,6 +3,18 @@
 //! A [`Grammar`] knows what a trace of its language looks like, line by line. The driver (`driver.rs`) knows about streams:
 //! prefixes and interleaving, ends, caps, traces inside JSON fields. Grammars are pure and never see a prefix or a colour.
 
+mod driver;
+pub mod in_app;
+mod json;
+mod little;
+mod prefix;
+mod python;
+mod python_group;
+mod python_report;
+mod python_syntax;
+
+pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
+
 use super::line::TextLine;
 use super::{Language, Trace};
 
@@ -58,4 +70,9 @@ pub struct Reading {
     pub first_line: u64,
     /// Number of the last line, where the grammar knows better than "the last taken line".
     pub last_line: Option<u64>,
+}
+
+/// All grammars, the most specific first: the first that opens a trace at a line has it.
+fn grammars() -> Vec<Box<dyn Grammar>> {
+    vec![Box::new(python::Python)]
 }

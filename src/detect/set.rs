@@ -1,0 +1,143 @@
+//! The detectors of a configuration, compiled for scanning.
+
+use std::sync::{Mutex, PoisonError};
+
+use regex::bytes::Regex;
+
+use super::automaton::{Automaton, CACHE_BYTES, Cache};
+use super::confine::{PatternError, check_pattern, confined};
+use super::metric::Metric;
+use super::traceback::driver::Driver;
+use super::{Language, Severity};
+use crate::config::{self, What};
+use crate::ids::DetectorName;
+
+/// Everything that is looked for in a stream. Immutable; one for all streams of a configuration.
+#[derive(Debug)]
+pub struct DetectorSet {
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) tracebacks: Vec<Traceback>,
+    pub(super) metrics: Vec<Metric>,
+    automaton: Option<Automaton>,
+    /// Caches that no scanner uses just now. Megabytes each, so they belong to the set and not to each of its streams.
+    caches: Mutex<Vec<Cache>>,
+}
+
+/// Why detectors cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A pattern is refused.
+    #[error("cannot compile detector `{detector}`")]
+    Pattern {
+        /// Whose.
+        detector: DetectorName,
+        /// Why.
+        #[source]
+        source: PatternError,
+    },
+    /// All are fine alone, but not together.
+    #[error("cannot compile the detectors together: {0}")]
+    Together(String),
+}
+
+/// A `pattern` detector.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) name: DetectorName,
+    pub(super) severity: Severity,
+    pub(super) regex: Regex,
+}
+
+/// A `traceback` detector.
+#[derive(Debug)]
+pub(super) struct Traceback {
+    pub(super) name: DetectorName,
+    pub(super) severity: Severity,
+    languages: Vec<Language>,
+}
+
+impl Traceback {
+    /// Whether traces of this language are meant. Languages that print the same traces go together.
+    pub(super) fn wants(&self, language: Language) -> bool {
+        self.languages.is_empty() || self.languages.iter().any(|wanted| family(*wanted) == family(language))
+    }
+}
+
+fn family(language: Language) -> Language {
+    match language {
+        Language::Javascript | Language::Typescript => Language::Javascript,
+        Language::Java | Language::Kotlin | Language::Scala => Language::Java,
+        Language::Python | Language::Go | Language::Rust | Language::Cpp | Language::Shell => language,
+    }
+}
+
+impl DetectorSet {
+    /// Compiles the detectors that look at streams: `pattern`, `traceback`, and the metrics of `stall`.
+    ///
+    /// # Errors
+    /// When a pattern is refused (see [`check_pattern`]) or the patterns are too large together.
+    pub fn compile(detectors: &[config::Detector]) -> Result<Self, CompileError> {
+        let mut set = Self {
+            patterns: Vec::new(),
+            tracebacks: Vec::new(),
+            metrics: Vec::new(),
+            automaton: None,
+            caches: Mutex::new(Vec::new()),
+        };
+        let mut expressions = Vec::new();
+        for detector in detectors {
+            let (name, severity) = (detector.name.clone(), detector.severity);
+            let compile = |regex: &Regex| {
+                let refused = |source| CompileError::Pattern { detector: detector.name.clone(), source };
+                let hir = confined(regex.as_str()).map_err(refused)?;
+                Ok((check_pattern(regex.as_str()).map_err(refused)?, hir))
+            };
+            match &detector.what {
+                What::Pattern { regex, .. } => {
+                    let (regex, hir) = compile(regex)?;
+                    expressions.push(hir);
+                    set.patterns.push(Pattern { name, severity, regex });
+                }
+                What::Traceback { languages } => {
+                    set.tracebacks.push(Traceback { name, severity, languages: languages.clone() });
+                }
+                What::Stall { metric: Some(regex), .. } => {
+                    let (regex, hir) = compile(regex)?;
+                    set.metrics.push(Metric::new(name, regex, &hir));
+                }
+                What::Stall { metric: None, .. } | What::ExitCode { .. } => {}
+            }
+        }
+        if let Some(driver) = set.driver() {
+            for starter in driver.starters() {
+                let hir = confined(&starter)
+                    .map_err(|error| CompileError::Together(format!("trace starter `{starter}`: {error}")))?;
+                expressions.push(hir);
+            }
+        }
+        if !expressions.is_empty() {
+            set.automaton = Some(Automaton::new(&expressions, CACHE_BYTES).map_err(CompileError::Together)?);
+        }
+        Ok(set)
+    }
+
+    /// A reader of traces for one stream; `None` when nobody asks for traces.
+    pub(super) fn driver(&self) -> Option<Driver> {
+        let all = self.tracebacks.iter().any(|traceback| traceback.languages.is_empty());
+        let languages: Vec<Language> = match all {
+            true => Vec::new(),
+            false => self.tracebacks.iter().flat_map(|traceback| traceback.languages.iter().copied()).collect(),
+        };
+        (!self.tracebacks.is_empty()).then(|| Driver::new(&languages))
+    }
+
+    /// Runs `work` with the automaton, if there is anything to search for.
+    pub(super) fn search(&self, work: impl FnOnce(&Automaton, &mut Cache)) {
+        let Some(automaton) = &self.automaton else { return };
+        // A cache is valid whatever happened to the thread that held the lock.
+        let cache = self.caches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut cache = cache.unwrap_or_else(|| automaton.cache());
+        work(automaton, &mut cache);
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner).push(cache);
+    }
+}

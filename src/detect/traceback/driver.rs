@@ -1,0 +1,346 @@
+//! Feeds lines to the grammars: prefixes, interleaved writers, held lines, caps, traces inside JSON lines.
+//!
+//! The driver has no clock and reads nothing: the scanner pushes lines from a starter on until [`Driver::idle`], and calls
+//! [`Driver::flush`] when the stream falls silent or ends.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::little::{Closed, Item, Little, Offered, Route, text_from};
+use super::prefix::{self, Fields, Layer, Peel};
+use super::{Grammar, LOOKBACK, json};
+use crate::detect::line::TextLine;
+use crate::detect::{Language, Trace};
+
+/// How many lines before a starter the scanner should push as [`Role::Context`].
+pub const CONTEXT_LINES: usize = 32;
+
+/// Most little streams with an open trace.
+const MAX_OPEN: usize = 64;
+/// An open trace ends when so many lines of other writers have passed since its last line.
+const STALE_LINES: u64 = 2_000;
+/// Most bytes of one line that are looked at.
+const MAX_LINE: usize = 256 * 1024;
+
+/// One line of a stream as it was written, ANSI sequences removed.
+#[derive(Clone, Copy, Debug)]
+pub struct RawLine<'a> {
+    /// 1-based number; lines are counted by LF.
+    pub number: u64,
+    /// Byte offset of the line's first byte in its stream.
+    pub start: u64,
+    /// Byte offset just behind the line's end (its LF included).
+    pub end: u64,
+    /// The bytes without the line's end and without ANSI sequences, with all prefixes.
+    pub bytes: &'a [u8],
+}
+
+/// Why a line is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It stands before a starter; only the starter's trace may claim it.
+    Context,
+    /// One of [`Driver::starters`] matches it.
+    Starter,
+    /// None of them matches it, but a trace is open.
+    Line,
+}
+
+/// A trace with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The trace.
+    pub trace: Trace,
+    /// Number of its first line.
+    pub first_line: u64,
+    /// Number of its last line. Lines of other writers may stand between the two.
+    pub last_line: u64,
+    /// From the first byte of the first line to the end of the last.
+    pub bytes: Range<u64>,
+    /// Values of the prefixes of its first line: `rank`, `node`, `timestamp`, ….
+    pub prefix: BTreeMap<String, String>,
+}
+
+/// Reads stack traces of all languages out of one stream.
+pub struct Driver {
+    grammars: Arc<[Box<dyn Grammar>]>,
+    /// Lines that belong to no trace, newest last.
+    recent: VecDeque<TextLine>,
+    open: Vec<Little>,
+    seen: u64,
+    embedded: bool,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver")
+            .field("grammars", &self.grammars.len())
+            .field("open", &self.open.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    /// A driver for traces of these languages; an empty list means all.
+    pub fn new(languages: &[Language]) -> Self {
+        let wanted = |language: Language| languages.is_empty() || languages.iter().any(|&l| same_family(l, language));
+        Self::with(super::grammars().into_iter().filter(|grammar| wanted(grammar.language())).collect(), false)
+    }
+
+    fn with(grammars: Arc<[Box<dyn Grammar>]>, embedded: bool) -> Self {
+        Self { grammars, recent: VecDeque::new(), open: Vec::new(), seen: 0, embedded }
+    }
+
+    /// Regular expressions (bytes, no Unicode, no look-around) of the lines that must be pushed as [`Role::Starter`].
+    ///
+    /// They run over raw lines without ANSI sequences but with prefixes, so they are not anchored at a line's start.
+    pub fn starters(&self) -> Vec<String> {
+        let mut starters: Vec<String> = Vec::new();
+        let own = json::STARTERS.iter().copied();
+        for starter in self.grammars.iter().flat_map(|grammar| grammar.starters().iter().copied()).chain(own) {
+            let starter = starter.strip_prefix('^').unwrap_or(starter).to_owned();
+            if !starters.contains(&starter) {
+                starters.push(starter);
+            }
+        }
+        starters
+    }
+
+    /// Takes the next line; returns the traces that ended with it or before it.
+    ///
+    /// Lines come in order; one that was pushed before is ignored.
+    pub fn push(&mut self, line: &RawLine<'_>, role: Role) -> Vec<Found> {
+        let mut found = Vec::new();
+        if line.number <= self.seen {
+            return found;
+        }
+        if self.open.is_empty() && line.number != self.seen + 1 {
+            self.recent.clear();
+        }
+        self.seen = line.number;
+        let line = to_text(line);
+        match role {
+            Role::Context => self.remember(line),
+            Role::Starter | Role::Line => {
+                self.feed(vec![Item { line, starter: role == Role::Starter, from: 0 }], &mut found);
+                self.retire_stale(&mut found);
+            }
+        }
+        found
+    }
+
+    /// Whether no trace is open, so that lines without a starter need not be pushed.
+    pub fn idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Byte offset and number of the first line that an open trace may still need.
+    pub fn oldest_needed(&self) -> Option<(u64, u64)> {
+        self.open.iter().filter_map(Little::oldest).min()
+    }
+
+    /// Ends all open traces: the stream is silent or at its end.
+    pub fn flush(&mut self) -> Vec<Found> {
+        let mut found = Vec::new();
+        while !self.open.is_empty() {
+            self.close(0, false, &mut found);
+        }
+        found
+    }
+
+    fn feed(&mut self, items: Vec<Item>, found: &mut Vec<Found>) {
+        let mut queue = VecDeque::from(items);
+        while let Some(item) = queue.pop_front() {
+            let Some((index, at)) = self.route(&item.line.text) else {
+                self.start(item, found);
+                continue;
+            };
+            let Some(little) = self.open.get_mut(index) else { continue };
+            let (closing, cut) = match little.offer(&item, at) {
+                Offered::Kept => (false, false),
+                Offered::Ended => (true, false),
+                Offered::Full => (true, true),
+                Offered::Refused => {
+                    queue.push_front(item);
+                    (true, false)
+                }
+            };
+            if closing {
+                for released in self.end(index, cut, found).into_iter().rev() {
+                    queue.push_front(released);
+                }
+            }
+        }
+    }
+
+    /// The open trace that a line belongs to, with the byte offset of its text.
+    fn route(&mut self, text: &str) -> Option<(usize, usize)> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let peel = if self.open.iter().all(|little| little.route.key.is_empty()) { Peel::Sure } else { Peel::All };
+        let layers = prefix::layers(text, peel);
+        for little in &mut self.open {
+            let Some(fallback) = little.route.fallback.clone() else { continue };
+            if little.route.text_at(&layers, text).is_some() {
+                little.route.fallback = None;
+            } else if layers.iter().any(|layer| layer.key == fallback) {
+                little.route = Route { key: fallback, head: None, fallback: None };
+            }
+        }
+        let places = self
+            .open
+            .iter()
+            .enumerate()
+            .filter_map(|(index, little)| Some((index, little.route.text_at(&layers, text)?)));
+        places.max_by_key(|&(index, at)| (at, usize::MAX - index))
+    }
+
+    /// Opens a trace at a line that belongs to none, or remembers the line.
+    fn start(&mut self, item: Item, found: &mut Vec<Found>) {
+        if item.starter {
+            if !self.embedded
+                && item.from == 0
+                && let Some(trace) = json::read(&item.line.text, |text| read_text(&self.grammars, text))
+            {
+                let prefix =
+                    prefix::layers(&item.line.text, Peel::All).pop().map_or_else(Fields::new, |layer| layer.fields);
+                let TextLine { number, start, end, text: _ } = item.line;
+                self.forget_through(number, "");
+                found.push(Found { trace, first_line: number, last_line: number, bytes: start..end, prefix });
+                return;
+            }
+            if let Some(little) = self.open_at(&item) {
+                if self.open.len() >= MAX_OPEN {
+                    self.close(0, true, found);
+                }
+                self.open.push(little);
+                return;
+            }
+        }
+        self.remember(item.line);
+    }
+
+    /// Looks for a trace behind the prefixes and heads of a line, the surest place first.
+    fn open_at(&self, item: &Item) -> Option<Little> {
+        let text = &item.line.text;
+        let layers = prefix::layers(text, Peel::All);
+        for (depth, layer) in layers.iter().enumerate().rev() {
+            let fallback =
+                (depth > 0).then(|| layers.get(depth - 1).map(|layer| layer.key.clone()).unwrap_or_default());
+            let route = Route { key: layer.key.clone(), head: None, fallback };
+            if let Some(little) = self.open_route(item, route, layer.at, layer.fields.clone()) {
+                return Some(little);
+            }
+        }
+        // A head is looked for behind the prefix that names the writer, and behind all prefixes.
+        for layer in [layers.first(), layers.last().filter(|_| layers.len() > 1)].into_iter().flatten() {
+            for (at, head, more) in prefix::heads(text.get(layer.at..)?) {
+                let route = Route { key: layer.key.clone(), head: Some(head), fallback: Some(layer.key.clone()) };
+                let mut fields = layer.fields.clone();
+                fields.extend(more);
+                if let Some(little) = self.open_route(item, route, layer.at + at, fields) {
+                    return Some(little);
+                }
+            }
+        }
+        None
+    }
+
+    fn open_route(&self, item: &Item, route: Route, at: usize, fields: Fields) -> Option<Little> {
+        let line = text_from(&item.line, at);
+        let before = self.before(&route, item.line.number);
+        self.grammars.iter().enumerate().skip(item.from).find_map(|(index, grammar)| {
+            let trace = grammar.open(&before, &line)?;
+            Some(Little::new(route.clone(), index, trace, fields.clone(), before.clone(), item.clone(), at))
+        })
+    }
+
+    /// The lines of a little stream in front of line `number`.
+    fn before(&self, route: &Route, number: u64) -> Vec<TextLine> {
+        let mut before: Vec<TextLine> = Vec::new();
+        for line in self.recent.iter().rev().filter(|line| line.number < number) {
+            if before.len() >= LOOKBACK {
+                break;
+            }
+            let layers: Vec<Layer> = prefix::layers(&line.text, Peel::All);
+            if let Some(at) = route.text_at(&layers, &line.text) {
+                before.push(text_from(line, at));
+            }
+        }
+        before.reverse();
+        before
+    }
+
+    fn remember(&mut self, line: TextLine) {
+        let at = self.recent.partition_point(|known| known.number <= line.number);
+        self.recent.insert(at, line);
+        if self.recent.len() > CONTEXT_LINES {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Forgets the lines of a little stream up to line `number`: they belong to a trace or stand before one.
+    fn forget_through(&mut self, number: u64, key: &str) {
+        self.recent.retain(|line| {
+            line.number > number || !prefix::layers(&line.text, Peel::All).iter().any(|layer| layer.key == key)
+        });
+    }
+
+    fn retire_stale(&mut self, found: &mut Vec<Found>) {
+        while let Some(index) = self.open.iter().position(|little| self.seen > little.newest() + STALE_LINES) {
+            self.close(index, false, found);
+        }
+    }
+
+    /// Ends one trace and feeds its held lines to the others.
+    fn close(&mut self, index: usize, cut: bool, found: &mut Vec<Found>) {
+        let released = self.end(index, cut, found);
+        self.feed(released, found);
+    }
+
+    /// Ends one trace and returns the lines it gives back.
+    fn end(&mut self, index: usize, cut: bool, found: &mut Vec<Found>) -> Vec<Item> {
+        let little = self.open.remove(index);
+        let key = little.route.key.clone();
+        let Closed { found: trace, released, covered } = little.close(cut);
+        if let Some(last) = covered {
+            self.forget_through(last, &key);
+        }
+        found.extend(trace);
+        released
+    }
+}
+
+/// The traces in a text that was found inside a field.
+fn read_text(grammars: &Arc<[Box<dyn Grammar>]>, text: &str) -> Vec<Found> {
+    let mut driver = Driver::with(Arc::clone(grammars), true);
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let raw = RawLine { number, start: 0, end: 0, bytes: line.as_bytes() };
+        found.extend(driver.push(&raw, Role::Starter));
+    }
+    found.extend(driver.flush());
+    found
+}
+
+/// Whether traces of the two come from one runtime.
+fn same_family(a: Language, b: Language) -> bool {
+    use Language::{Java, Javascript, Kotlin, Scala, Typescript};
+    let family = |language| match language {
+        Typescript => Javascript,
+        Kotlin | Scala => Java,
+        other => other,
+    };
+    family(a) == family(b)
+}
+
+fn to_text(line: &RawLine<'_>) -> TextLine {
+    let bytes = line.bytes.get(..MAX_LINE).unwrap_or(line.bytes);
+    let text = String::from_utf8_lossy(bytes);
+    // A progress bar rewrites its line: what stands last is what a person sees.
+    let text = text.trim_end_matches(['\r', '\n']);
+    let text = text.rsplit('\r').next().unwrap_or(text);
+    TextLine { number: line.number, start: line.start, end: line.end, text: text.to_owned() }
+}

@@ -1,0 +1,351 @@
+//! Python: what the interpreter and the `traceback` module print.
+//!
+//! Format: `traceback.TracebackException.format` of CPython 3.8 to 3.14.
+
+use super::python_group;
+use super::python_report::{Link, Report};
+use super::python_syntax::{self as syntax, Shape};
+use super::{Grammar, Next, OpenTrace, Reading};
+use crate::detect::Language;
+use crate::detect::line::TextLine;
+
+/// Lines of other writers that may stand between two lines of a trace.
+const MAX_FOREIGN: usize = 16;
+/// Lines behind an exception's line that may turn out to be its message.
+const MAX_MESSAGE_HELD: usize = 48;
+/// Lines of a report that is framed by two rules (torchrun's table of failures).
+const MAX_BOX: usize = 600;
+
+/// The grammar.
+pub(super) struct Python;
+
+impl Grammar for Python {
+    fn language(&self) -> Language {
+        Language::Python
+    }
+
+    fn starters(&self) -> &'static [&'static str] {
+        &[r"Traceback \(most recent call last\)", r#"File "[^"]+", line [0-9]+"#]
+    }
+
+    fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
+        match syntax::shape(&line.text) {
+            Shape::Header { indent } => Some(Box::new(Plain::at_header(before, line.number, indent))),
+            Shape::GroupHeader => Some(Box::new(Plain::at_group(line))),
+            // Only the location of a syntax error stands without a header.
+            Shape::Frame(frame) if frame.function.is_none() && frame.bare => {
+                let mut plain = Plain::new(line.number, 0);
+                plain.headless = true;
+                plain.report.begin(Link::First, 0);
+                plain.report.frame(frame.into_trace_frame());
+                Some(Box::new(plain))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between the header and the exception's line.
+    Frames,
+    /// Behind an exception's line.
+    Message,
+    /// Behind a line that says how the next exception follows from the last.
+    Link(Link),
+    /// Inside a report that is framed by two rules.
+    Box { lines: usize },
+}
+
+/// A traceback as the interpreter prints it, with chains, groups and quoted tracebacks.
+struct Plain {
+    report: Report,
+    state: State,
+    first_line: u64,
+    /// Columns in front of the header.
+    indent: usize,
+    /// It began at a `File` line.
+    headless: bool,
+    /// Inside the quotes of a remote traceback.
+    quoted: bool,
+    /// Inside the tree of an exception group.
+    group: bool,
+    depth: usize,
+    /// Lines held since the last one that was taken.
+    held: Vec<String>,
+    /// Lines of the message that were taken, the first one included.
+    message_lines: usize,
+}
+
+impl Plain {
+    fn new(first_line: u64, indent: usize) -> Self {
+        Self {
+            report: Report::default(),
+            state: State::Frames,
+            first_line,
+            indent,
+            headless: false,
+            quoted: false,
+            group: false,
+            depth: 0,
+            held: Vec::new(),
+            message_lines: 0,
+        }
+    }
+
+    fn at_header(before: &[TextLine], number: u64, indent: usize) -> Self {
+        let mut plain = Self::new(number, indent);
+        plain.report.begin(Link::First, 0);
+        if let [.., name, quote] = before
+            && let Some(exception) = syntax::remote_traceback(&name.text)
+            && syntax::is_quote(&quote.text)
+        {
+            plain.first_line = name.number;
+            plain.quoted = true;
+            plain.report.name_remote(exception);
+        }
+        plain
+    }
+
+    fn at_group(line: &TextLine) -> Self {
+        let mut plain = Self::new(line.number, 0);
+        plain.group = true;
+        plain.report.begin(Link::First, 0);
+        plain
+    }
+
+    fn take(&mut self) -> Next {
+        self.held.clear();
+        Next::Take
+    }
+
+    fn hold(&mut self, text: &str, most: usize) -> Next {
+        if self.held.len() >= most {
+            return Next::End;
+        }
+        self.held.push(text.to_owned());
+        Next::Hold
+    }
+
+    fn read(&mut self, text: &str) -> Next {
+        match self.state {
+            State::Frames => self.read_frames(text),
+            State::Message => self.read_message(text),
+            State::Link(link) => self.read_link(text, link),
+            State::Box { lines } => self.read_box(text, lines),
+        }
+    }
+
+    fn read_frames(&mut self, text: &str) -> Next {
+        let indent = syntax::indent(text);
+        match syntax::shape(text) {
+            Shape::Frame(frame) => {
+                self.report.frame(frame.into_trace_frame());
+                self.take()
+            }
+            Shape::Header { .. } | Shape::GroupHeader => Next::End,
+            Shape::Blank => self.hold(text, 1),
+            Shape::Exception { name, message } if indent <= self.indent && !syntax::is_log(text) => {
+                if self.headless && !syntax::is_syntax_error(name) {
+                    return Next::End;
+                }
+                self.report.exception(name, message);
+                self.state = State::Message;
+                self.message_lines = 1;
+                self.take()
+            }
+            _ if indent > self.indent + 1 && self.held.is_empty() => self.take(),
+            // Only the source line and its caret stand behind the location of a syntax error.
+            _ if self.headless => Next::End,
+            _ => self.hold(text, MAX_FOREIGN),
+        }
+    }
+
+    fn read_message(&mut self, text: &str) -> Next {
+        if let Some(link) = syntax::link(text) {
+            self.state = State::Link(link);
+            return self.take();
+        }
+        if self.quoted && syntax::is_quote(text) {
+            self.quoted = false;
+            self.message_lines = usize::MAX;
+            return self.take();
+        }
+        if syntax::is_quoted_traceback(text) {
+            return self.nest(syntax::indent(text));
+        }
+        match syntax::shape(text) {
+            Shape::Header { indent } if self.introduces_nested() => self.nest(indent),
+            Shape::Header { .. } | Shape::GroupHeader => Next::End,
+            // A quoted traceback without a header, as Ray prints it.
+            Shape::Frame(frame) if frame.function.is_some() && self.held.is_empty() => {
+                let next = self.nest(self.indent);
+                self.report.frame(frame.into_trace_frame());
+                next
+            }
+            Shape::Blank if self.held.iter().filter(|held| held.trim().is_empty()).count() < 2 => {
+                self.hold(text, MAX_MESSAGE_HELD)
+            }
+            Shape::Blank => Next::End,
+            _ if self.quoted => self.message_line(text),
+            _ if self.held.is_empty()
+                && self.message_lines == 1
+                && self.report.message_is_empty()
+                && syntax::is_rule(text) =>
+            {
+                self.state = State::Box { lines: 0 };
+                self.take()
+            }
+            _ if self.held.is_empty() && syntax::is_known_continuation(text) => self.message_line(text),
+            _ if self.continues_message(text) => self.message_line(text),
+            _ if syntax::is_log(text) => Next::End,
+            _ => self.hold(text, MAX_MESSAGE_HELD),
+        }
+    }
+
+    /// Whether `text` is one more line of a message that announces that it has several.
+    fn continues_message(&self, text: &str) -> bool {
+        if self.message_lines == usize::MAX {
+            return false;
+        }
+        let opened = self.report.message_opens_list();
+        if syntax::indent(text) > self.indent {
+            // One held line is the title of what is indented below it.
+            return opened && self.held.len() <= 1 && self.held.iter().all(|held| !held.trim().is_empty());
+        }
+        let bullet = text.starts_with("- ") || text.starts_with("* ");
+        opened
+            && self.held.is_empty()
+            && (bullet || (self.message_lines > 1 && self.report.message_ends_in_prose(text)))
+    }
+
+    fn message_line(&mut self, text: &str) -> Next {
+        let held = std::mem::take(&mut self.held);
+        for line in held.iter().map(String::as_str).chain([text]) {
+            self.report.message_line(line);
+            self.message_lines = self.message_lines.saturating_add(1);
+        }
+        Next::Take
+    }
+
+    /// Whether the lines since the exception's line introduce a traceback that belongs to its message.
+    fn introduces_nested(&self) -> bool {
+        self.quoted
+            || self.held.iter().rev().find(|line| !line.trim().is_empty()).is_some_and(|line| line.starts_with("-- "))
+            || (self.held.is_empty() && self.message_lines > 1 && self.report.message_opens_list())
+    }
+
+    fn nest(&mut self, indent: usize) -> Next {
+        self.report.begin(Link::Nested, self.depth);
+        self.indent = indent;
+        self.state = State::Frames;
+        self.take()
+    }
+
+    fn read_link(&mut self, text: &str, link: Link) -> Next {
+        if let Some(exception) = syntax::remote_traceback(text) {
+            self.report.begin(link, self.depth);
+            self.report.name_remote(exception);
+            self.quoted = true;
+            return self.take();
+        }
+        match syntax::shape(text) {
+            Shape::Blank => Next::Take,
+            Shape::Header { indent } => {
+                if !(self.quoted && self.report.awaits_frames()) {
+                    self.report.begin(link, self.depth);
+                }
+                self.indent = indent;
+                self.state = State::Frames;
+                self.take()
+            }
+            Shape::GroupHeader => {
+                self.report.begin(link, self.depth);
+                self.group = true;
+                self.indent = 0;
+                self.state = State::Frames;
+                self.take()
+            }
+            _ if self.quoted && syntax::is_quote(text) => self.take(),
+            Shape::Frame(frame) => {
+                self.report.begin(link, self.depth);
+                self.report.frame(frame.into_trace_frame());
+                self.state = State::Frames;
+                self.take()
+            }
+            Shape::Exception { name, message } if !syntax::is_log(text) => {
+                self.report.begin(link, self.depth);
+                self.report.exception(name, message);
+                self.message_lines = 1;
+                self.state = State::Message;
+                self.take()
+            }
+            _ => self.hold(text, MAX_FOREIGN),
+        }
+    }
+
+    fn read_box(&mut self, text: &str, lines: usize) -> Next {
+        if lines >= MAX_BOX || matches!(syntax::shape(text), Shape::Header { .. }) {
+            return Next::End;
+        }
+        self.report.message_line(text);
+        if syntax::is_rule(text) && text.trim_start().starts_with('=') && lines > 0 {
+            return Next::TakeAndEnd;
+        }
+        self.state = State::Box { lines: lines + 1 };
+        self.take()
+    }
+
+    /// A line of an exception group's tree, with the tree's drawing taken off.
+    fn read_group(&mut self, text: &str) -> Next {
+        let Some(branch) = python_group::branch(text) else {
+            self.group = false;
+            self.depth = 0;
+            if self.state == State::Frames && syntax::indent(text) == 0 && !text.trim().is_empty() {
+                return Next::End;
+            }
+            self.state = State::Message;
+            self.message_lines = usize::MAX;
+            return self.read_message(text);
+        };
+        if branch.opens_member {
+            self.depth = branch.depth;
+            self.report.begin(Link::Member, branch.depth);
+            self.indent = 0;
+            self.state = State::Frames;
+            return self.take();
+        }
+        if branch.closes {
+            self.state = State::Message;
+            self.message_lines = usize::MAX;
+            return self.take();
+        }
+        if matches!(syntax::shape(branch.text), Shape::Header { .. } | Shape::GroupHeader)
+            && self.report.awaits_frames()
+        {
+            self.indent = 0;
+            self.state = State::Frames;
+            return self.take();
+        }
+        match self.read(branch.text) {
+            // Whatever stands inside the tree belongs to it.
+            Next::Hold | Next::End => self.take(),
+            next => next,
+        }
+    }
+}
+
+impl OpenTrace for Plain {
+    fn push(&mut self, line: &TextLine) -> Next {
+        let text = line.text.trim_end();
+        if self.group { self.read_group(text) } else { self.read(text) }
+    }
+
+    fn finish(self: Box<Self>) -> Option<Reading> {
+        if self.headless && !self.report.has_exception() {
+            return None;
+        }
+        let trace = self.report.into_trace()?;
+        Some(Reading { trace, first_line: self.first_line, last_line: None })
+    }
+}

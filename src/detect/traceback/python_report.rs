@@ -1,0 +1,196 @@
+//! A Python report under construction: a chain of exceptions with their frames.
+
+use std::ops::Range;
+
+use super::in_app::is_app;
+use crate::detect::{Language, Trace, TraceFrame};
+
+/// How an exception follows from the one printed before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// It is the first.
+    First,
+    /// `The above exception was the direct cause …`.
+    Cause,
+    /// `During handling of the above exception …`.
+    Context,
+    /// It is quoted in the message of the one before it.
+    Nested,
+    /// It is a member of the group before it.
+    Member,
+}
+
+#[derive(Debug)]
+struct Segment {
+    link: Link,
+    depth: usize,
+    exception: Option<String>,
+    /// The exception is named by the header of a remote traceback.
+    remote: bool,
+    message: Vec<String>,
+    frames: Range<usize>,
+}
+
+/// Exceptions in the order printed.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    frames: Vec<TraceFrame>,
+    segments: Vec<Segment>,
+}
+
+impl Report {
+    /// Begins the next exception.
+    pub(super) fn begin(&mut self, link: Link, depth: usize) {
+        let at = self.frames.len();
+        self.segments.push(Segment {
+            link,
+            depth,
+            exception: None,
+            remote: false,
+            message: Vec::new(),
+            frames: at..at,
+        });
+    }
+
+    /// Adds a frame to the exception that was begun last.
+    pub(super) fn frame(&mut self, mut frame: TraceFrame) {
+        frame.in_app = is_app(Language::Python, frame.file.as_deref(), frame.function.as_deref());
+        if self.frames.len() <= Trace::MAX_FRAMES {
+            self.frames.push(frame);
+        }
+        let end = self.frames.len();
+        if let Some(segment) = self.segments.last_mut() {
+            segment.frames.end = end;
+        }
+    }
+
+    /// Names the exception that was begun last.
+    pub(super) fn exception(&mut self, name: &str, message: &str) {
+        if let Some(segment) = self.segments.last_mut() {
+            if !segment.remote {
+                segment.exception = Some(name.to_owned());
+            }
+            segment.message = vec![message.to_owned()];
+        }
+    }
+
+    /// Names the exception that was begun last by the header of its remote traceback.
+    pub(super) fn name_remote(&mut self, name: &str) {
+        if let Some(segment) = self.segments.last_mut() {
+            segment.exception = Some(name.to_owned());
+            segment.remote = true;
+        }
+    }
+
+    /// Adds a line to the message of the exception that was begun last.
+    pub(super) fn message_line(&mut self, line: &str) {
+        if let Some(segment) = self.segments.last_mut() {
+            segment.message.push(line.to_owned());
+        }
+    }
+
+    /// Whether the exception that was begun last has no frames and no message yet.
+    pub(super) fn awaits_frames(&self) -> bool {
+        self.segments.last().is_some_and(|segment| segment.frames.is_empty() && segment.message.is_empty())
+    }
+
+    /// Whether any exception has been named.
+    pub(super) fn has_exception(&self) -> bool {
+        self.segments.iter().any(|segment| segment.exception.is_some())
+    }
+
+    /// Whether nothing is printed behind the last exception's type.
+    pub(super) fn message_is_empty(&self) -> bool {
+        self.last_message().iter().all(|line| line.trim().is_empty())
+    }
+
+    /// Whether the last exception's message announces more lines.
+    pub(super) fn message_opens_list(&self) -> bool {
+        self.last_message().first().is_some_and(|line| {
+            let line = line.trim_end();
+            line.ends_with(':') || line.contains(" validation error")
+        })
+    }
+
+    /// Whether `text` reads like the closing sentence of a message.
+    pub(super) fn message_ends_in_prose(&self, text: &str) -> bool {
+        let words = text.split(' ').filter(|word| word.bytes().any(|b| b.is_ascii_alphabetic())).count();
+        let plain = !text.contains('=') && !text.split(' ').next().unwrap_or_default().ends_with(':');
+        words >= 4 && plain && text.starts_with(|c: char| c.is_alphabetic()) && !super::python_syntax::is_log(text)
+    }
+
+    fn last_message(&self) -> &[String] {
+        self.segments.last().map_or(&[], |segment| &segment.message)
+    }
+
+    /// The trace; `None` when neither a frame nor an exception has been read.
+    pub(super) fn into_trace(self) -> Option<Trace> {
+        let Self { frames, segments } = self;
+        if frames.is_empty() && segments.iter().all(|segment| segment.exception.is_none()) {
+            return None;
+        }
+        let chain: Vec<usize> =
+            (0..segments.len()).filter(|&i| segments.get(i).is_some_and(Segment::is_outermost)).collect();
+        let reported = *chain.last()?;
+        let in_app_top = search_order(&segments, &chain).into_iter().find_map(|index| {
+            let range = segments.get(index)?.frames.clone();
+            let start = range.start;
+            frames.get(range)?.iter().rposition(|frame| frame.in_app).map(|at| start + at)
+        });
+        let nested = |of: usize| {
+            segments
+                .iter()
+                .skip(of + 1)
+                .take_while(|s| !s.is_outermost())
+                .filter(|s| s.link == Link::Nested && s.depth == 0)
+        };
+        let mut cause_chain = Vec::new();
+        for &index in chain.iter().rev() {
+            if index != reported {
+                cause_chain.extend(segments.get(index).and_then(|segment| segment.exception.clone()));
+            }
+            cause_chain.extend(nested(index).filter_map(|segment| segment.exception.clone()));
+        }
+        let cut = segments.last().is_some_and(|segment| segment.message.is_empty());
+        let segment = segments.into_iter().nth(reported)?;
+        let message = segment.message.join("\n").trim_end().to_owned();
+        Some(Trace {
+            language: Language::Python,
+            exception: segment.exception,
+            message,
+            frames,
+            in_app_top,
+            cause_chain,
+            text: String::new(),
+            cut,
+        })
+    }
+}
+
+impl Segment {
+    fn is_outermost(&self) -> bool {
+        self.depth == 0 && !matches!(self.link, Link::Nested | Link::Member)
+    }
+}
+
+/// In which exceptions a person looks first: the root of a chain of causes, what is quoted in it, then outwards.
+fn search_order(segments: &[Segment], chain: &[usize]) -> Vec<usize> {
+    let mut causes = Vec::new();
+    for &index in chain.iter().rev() {
+        causes.push(index);
+        if segments.get(index).is_none_or(|segment| segment.link != Link::Cause) {
+            break;
+        }
+    }
+    let mut order = Vec::new();
+    for &index in causes.iter().rev() {
+        let inner: Vec<usize> =
+            (index + 1..segments.len()).take_while(|&i| segments.get(i).is_some_and(|s| !s.is_outermost())).collect();
+        let is_member = |i: &usize| segments.get(*i).is_some_and(|s| s.link != Link::Nested);
+        order.extend(inner.iter().filter(|i| is_member(i)));
+        order.extend(inner.iter().rev().filter(|i| !is_member(i)));
+        order.push(index);
+    }
+    order.extend((0..segments.len()).rev());
+    order
+}
