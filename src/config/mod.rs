@@ -19,7 +19,9 @@ mod rules;
 mod scalar;
 mod schema;
 mod show;
+pub mod stack;
 mod tables;
+pub mod template;
 mod write;
 mod yaml;
 
