@@ -10,6 +10,7 @@ pub mod control;
 mod crc32;
 mod disk;
 mod error;
+pub mod evidence;
 mod folder;
 mod index;
 mod journal;
@@ -19,6 +20,7 @@ mod sentry_log;
 #[cfg(test)]
 mod testing;
 mod version;
+mod walk;
 mod writer;
 
 pub use attempts::{AttemptRow, AttemptStatus, Ledger};
