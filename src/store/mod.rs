@@ -15,6 +15,7 @@ mod folder;
 mod index;
 mod journal;
 pub mod read;
+pub mod rebuild;
 mod retention;
 mod sentry_log;
 #[cfg(test)]
@@ -25,11 +26,11 @@ mod writer;
 
 pub use attempts::{AttemptRow, AttemptStatus, Ledger};
 pub use disk::Durability;
-pub use error::{ReadError, WriteError};
+pub use error::{ReadError, StoreError, WriteError};
 pub use folder::{NewIncident, Written, incident_json};
 pub use index::{INDEX_SCHEMA, IndexPage, IndexQuery, IndexRow, MIN_SHORT_DIGITS, SHORT_DIGITS, short_id};
 pub use journal::{Damage, Journal, Replay, replay as replay_journal};
-pub use retention::{Keep, SweepError, Swept};
+pub use retention::{Keep, Swept};
 pub use sentry_log::SentryLog;
 pub use version::{STORE_VERSION, found as store_version};
 pub use writer::{OpenError, Store, make_tree};
