@@ -15,7 +15,7 @@ fn main() {
     let shapes: [(&str, &str, fn() -> String); 6] = [
         ("python functions", "a.py", python_functions),
         ("python one class", "a.py", python_class),
-        ("python, text at column 0 (whole files)", "a.py", python_text),
+        ("python, text at column 0", "a.py", python_text),
         ("java one class", "A.java", java_class),
         ("typescript one class", "a.ts", typescript_class),
         ("rust impl", "a.rs", rust_impl),

@@ -6,6 +6,11 @@ pub mod judge;
 mod record;
 mod redact;
 mod redact_rules;
+mod report;
+mod report_frames;
+pub mod report_view;
+mod report_words;
+pub mod safe_text;
 mod secret_name;
 
 #[cfg(test)]
@@ -15,3 +20,6 @@ pub use category::Category;
 pub use fingerprint::{fingerprint, normalise};
 pub use redact::Redactor;
 pub use record::{ActionTaken, Counted, Incident, IncidentKind, VerdictFallen};
+pub use report::render;
+pub use report_frames::{frame_file, frame_file_name};
+pub use report_words::exit_words;
