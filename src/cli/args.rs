@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, run};
+use super::{ColorChoice, look_around, run, shim};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -46,4 +46,10 @@ pub struct Global {
 pub enum Command {
     /// Run and supervise a command
     Run(run::Args),
+    /// Parent of a child; started by the monitor
+    #[command(hide = true)]
+    Shim(shim::ShimArgs),
+    /// Finds out what changed; started by the monitor
+    #[command(hide = true)]
+    LookAround(look_around::Args),
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 
 use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, run};
+use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, look_around, run, shim};
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.
 pub fn main() -> std::process::ExitCode {
@@ -38,6 +38,10 @@ fn parse_and_run(env: Env) -> ExitCode {
 fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(args) => run::run(args, context),
+        Command::LookAround(args) => look_around::run(args, context),
+        Command::Shim(args) => shim::run(args)
+            .map(|()| ExitCode::Success)
+            .map_err(|error| Failure::new(FailureKind::Io, error).hint("the shim is started by `sentry run`")),
     }
 }
 

@@ -9,6 +9,7 @@ mod entry;
 mod env;
 mod exit_code;
 mod failure;
+mod look_around;
 mod run;
 pub mod shim;
 mod ui;

@@ -11,6 +11,7 @@ use super::command::ControlAnswer;
 use super::effect::Level;
 use super::event::{Event, Outcome};
 use super::journal_line::{Differ, JournalLine};
+use super::look_around;
 use super::record::Recorder;
 use super::state::State;
 use super::status::StateFile;
@@ -20,9 +21,11 @@ use super::todo::{Intent, LedgerRow, Todo, TodoId};
 use crate::config::Config;
 use crate::detect::{Detection, DetectorSet};
 use crate::ids::{ChildNo, RunId};
-use crate::incident::redact::Redactor;
-use crate::os::job::{Job, JobSpec, JobState};
-use crate::store::{AttemptRow, AttemptStatus, CommandId, Durability, Journal, Store, control, read};
+use crate::incident::Redactor;
+use crate::incident::report_view::Changes;
+use crate::os::job::{Job, JobResult, JobSpec, JobState};
+use crate::store::control::{self, CommandId};
+use crate::store::{AttemptRow, AttemptStatus, Durability, Journal, Store, read};
 use crate::supervisor::{ChildSpec, StopHow, Supervisor};
 use crate::time::{Mono, Now, Utc};
 
@@ -30,6 +33,15 @@ use crate::time::{Mono, Now, Utc};
 const KEEP_OUTPUT: usize = 64 * 1024;
 /// The same complaint is repeated at most this often.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// A rule's command.
+    Command,
+    /// What changed since the last healthy run.
+    Changes,
+}
 
 /// Everything that acts on the world.
 pub(super) struct Hands {
@@ -41,7 +53,7 @@ pub(super) struct Hands {
     redactor: Redactor,
     recorder: Recorder,
     reload: Box<dyn FnMut() -> Result<Config, String>>,
-    jobs: Vec<(TodoId, Job)>,
+    jobs: Vec<(TodoId, Asked, Job)>,
     /// Intents of an earlier monitor: they may have been carried out already.
     restored: BTreeSet<TodoId>,
     complaints: BTreeMap<String, Utc>,
@@ -99,10 +111,17 @@ impl Hands {
                 let how = if *now { StopHow::Now } else { StopHow::Graceful };
                 self.supervisor.stop(*child, how).map_err(in_words)
             }
-            Todo::WriteIncident { incident, last_healthy } => {
-                self.recorder.write(&mut self.store, &mut self.redactor, state, incident, *last_healthy, again)
+            Todo::WriteIncident { incident } => {
+                self.recorder.write(&mut self.store, &mut self.redactor, state, incident, again)
             }
-            Todo::UpdateIncident { id, change } => self.recorder.update(&mut self.store, id, change),
+            Todo::UpdateIncident { id, change } => {
+                self.recorder.update(&mut self.store, &mut self.redactor, &state.config, id, change)
+            }
+            Todo::LookAround { since, files, .. } => {
+                let project = &state.config.project;
+                let files: Vec<String> = files.iter().map(|file| look_around::shown(project, file)).collect();
+                return self.spawn(intent.id, Asked::Changes, &look_around::job(project, *since, &files), now);
+            }
             Todo::Ledger { row } => self.append_row(row, again),
             Todo::RunCommand { command, cwd, env, timeout, .. } => {
                 return self.start_job(intent.id, command, cwd, env, *timeout, state, again, now);
@@ -145,7 +164,7 @@ impl Hands {
 
     /// A child whose record exists was started by a monitor that died before it could say so.
     fn was_started(&self, run: &RunId, child: ChildNo) -> bool {
-        crate::store::exists(&self.store.layout().child_record(run, child))
+        self.store.has(&self.store.layout().child_record(run, child))
     }
 
     fn append_row(&mut self, row: &LedgerRow, again: bool) -> Result<(), String> {
@@ -199,12 +218,23 @@ impl Hands {
         all.extend(state.memory.overlay.clone());
         all.extend(env.clone());
         let spec = JobSpec { argv: command.to_vec(), cwd: PathBuf::from(cwd), env: all, timeout, keep: KEEP_OUTPUT };
-        match Job::spawn(&spec, now.mono) {
+        self.spawn(id, Asked::Command, &spec, now)
+    }
+
+    fn spawn(&mut self, id: TodoId, asked: Asked, spec: &JobSpec, now: Now) -> Option<Event> {
+        match Job::spawn(spec, now.mono) {
             Ok(job) => {
-                self.jobs.push((id, job));
+                self.jobs.push((id, asked, job));
                 None
             }
-            Err(error) => ended(Some(127), format!("cannot run `{}`: {error}", command.join(" "))),
+            Err(error) => {
+                let why = format!("cannot run `{}`: {error}", spec.argv.join(" "));
+                let outcome = match asked {
+                    Asked::Command => Outcome::CommandEnded { status: Some(127), last_line: why },
+                    Asked::Changes => Outcome::LookedAround(Box::new(unknown_changes(why))),
+                };
+                Some(Event::Done { id, result: Ok(outcome) })
+            }
         }
     }
 
@@ -212,19 +242,16 @@ impl Hands {
     pub(super) fn finished_jobs(&mut self, now: Now) -> Vec<Event> {
         let mut events = Vec::new();
         let mut running = Vec::new();
-        for (id, mut job) in std::mem::take(&mut self.jobs) {
+        for (id, asked, mut job) in std::mem::take(&mut self.jobs) {
             match job.on_ready(now.mono) {
-                JobState::Running => running.push((id, job)),
+                JobState::Running => running.push((id, asked, job)),
                 JobState::Over => {
                     let result = job.finish();
-                    let status = match result.status {
-                        _ if result.timed_out => None,
-                        Some(status) => status.code().or_else(|| status.signal().map(|signal| 128 + signal)),
-                        None => None,
+                    let outcome = match asked {
+                        Asked::Command => self.command_outcome(&result),
+                        Asked::Changes => Outcome::LookedAround(Box::new(changes_in(&result))),
                     };
-                    let last_line = result.stdout.last_line().or_else(|| result.stderr.last_line()).unwrap_or_default();
-                    let last_line = self.redactor.redact(&last_line.chars().take(500).collect::<String>());
-                    events.push(Event::Done { id, result: Ok(Outcome::CommandEnded { status, last_line }) });
+                    events.push(Event::Done { id, result: Ok(outcome) });
                 }
             }
         }
@@ -232,12 +259,23 @@ impl Hands {
         events
     }
 
+    fn command_outcome(&mut self, result: &JobResult) -> Outcome {
+        let status = match result.status {
+            _ if result.timed_out => None,
+            Some(status) => status.code().or_else(|| status.signal().map(|signal| 128 + signal)),
+            None => None,
+        };
+        let last_line = result.stdout.last_line().or_else(|| result.stderr.last_line()).unwrap_or_default();
+        let last_line = self.redactor.redact(&last_line.chars().take(500).collect::<String>());
+        Outcome::CommandEnded { status, last_line }
+    }
+
     pub(super) fn job_fds(&self) -> Vec<BorrowedFd<'_>> {
-        self.jobs.iter().flat_map(|(_, job)| job.fds()).collect()
+        self.jobs.iter().flat_map(|(_, _, job)| job.fds()).collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.jobs.iter().map(|(_, job)| job.deadline()).min()
+        self.jobs.iter().map(|(_, _, job)| job.deadline()).min()
     }
 
     /// Reads the configuration again; the streams get the new detectors.
@@ -252,8 +290,12 @@ impl Hands {
         if id.is_empty() {
             return;
         }
-        if let Err(error) = control::answer(self.store.layout(), &CommandId::new(id), answer) {
-            self.complain(&in_words(error), now);
+        let answered = match CommandId::try_from(id.to_owned()) {
+            Ok(id) => control::answer(self.store.layout(), &id, answer).map_err(in_words),
+            Err(why) => Err(format!("cannot answer `{id}`: {why}")),
+        };
+        if let Err(error) = answered {
+            self.complain(&error, now);
         }
     }
 
@@ -305,6 +347,20 @@ impl Hands {
             self.complain(&error, now.utc);
         }
     }
+}
+
+fn changes_in(result: &JobResult) -> Changes {
+    if result.timed_out {
+        return unknown_changes("looking for changes took too long and was given up".to_owned());
+    }
+    serde_json::from_slice(&result.stdout.tail).unwrap_or_else(|error| {
+        let said = result.stderr.last_line().unwrap_or_else(|| error.to_string());
+        unknown_changes(format!("looking for changes failed: {said}"))
+    })
+}
+
+fn unknown_changes(why: String) -> Changes {
+    Changes { notes: vec![why], ..Changes::default() }
 }
 
 /// An error with its causes.

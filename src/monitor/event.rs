@@ -8,6 +8,7 @@ use super::todo::TodoId;
 use crate::config::Config;
 use crate::detect::ending::Exit;
 use crate::detect::{Detection, Position};
+use crate::incident::report_view::Changes;
 use crate::ids::{ChildNo, DetectorName, StreamId};
 
 /// Everything that can happen to a monitor.
@@ -112,6 +113,8 @@ pub struct ScanReport {
 pub enum Outcome {
     /// Done.
     Done,
+    /// What changed since the last healthy run, or why nobody knows.
+    LookedAround(Box<Changes>),
     /// A rule's command has ended.
     CommandEnded {
         /// Exit status as a shell would give it; `None`: it ran out of time.

@@ -5,7 +5,7 @@ use super::event::{Outcome, Seen};
 use super::memory::{ChildFacts, Phase, RunFacts, StreamFacts, Then};
 use super::state::State;
 use super::step::LOST_SIGHT_AFTER;
-use super::todo::{Todo, TodoId};
+use super::todo::{IncidentChange, Todo, TodoId};
 use crate::config::Lifecycle;
 use crate::detect::ending::{Ending, Exit};
 use crate::detect::exit_code;
@@ -312,8 +312,12 @@ impl State {
             (Todo::RunCommand { attempt, .. }, Some(Outcome::CommandEnded { status, last_line })) => {
                 self.command_ended(attempt, status, &last_line, fx);
             }
+            (Todo::LookAround { id, .. }, Some(Outcome::LookedAround(changes))) => {
+                self.change_incident(&id, IncidentChange::Changes { changes });
+            }
             (
-                Todo::StartChild { .. }
+                Todo::LookAround { .. }
+                | Todo::StartChild { .. }
                 | Todo::StopChild { .. }
                 | Todo::WriteIncident { .. }
                 | Todo::UpdateIncident { .. }

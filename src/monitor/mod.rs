@@ -9,6 +9,7 @@ pub mod journal_line;
 mod follow;
 mod lifecycle;
 pub mod memory;
+mod look_around;
 mod obey;
 pub mod picture;
 mod record;

@@ -20,14 +20,16 @@ use super::talk::Talk;
 use crate::config::{Config, ProcessKind};
 use crate::detect::DetectorSet;
 use crate::ids::{ChildNo, RunId};
-use crate::incident::redact::Redactor;
+use crate::incident::Redactor;
 use crate::os::clock::SystemClock;
 use crate::os::signals::{Caught, Signals};
 use crate::os::watch::{Watch, WatchId, Woken};
 use crate::os::{identity, wait};
 use crate::paths::Layout;
 use crate::store::{Durability, OpenError, Store, WriteError, control};
-use crate::supervisor::{Observed, Supervisor, local::Local, not_yet::NotYet};
+use crate::supervisor::local::Local;
+use crate::supervisor::not_yet::NotYet;
+use crate::supervisor::{Observed, Supervisor};
 use crate::time::{Mono, Now};
 
 /// A turn that took longer than this is told in `sentry.log`.
@@ -120,7 +122,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
     }
     let set = Arc::new(DetectorSet::compile(&config.detectors)?);
     let redactor = Redactor::new(&redacted_environment(&setup.environment, &config));
-    let mut talk = Talk::new(setup.terminal, layout.sentry_log(), config.retention.max_log_bytes, setup.quiet);
+    let mut talk = Talk::new(setup.terminal, &layout.sentry_log(), config.retention.max_log_bytes, setup.quiet);
     for trouble in &troubles {
         talk.say(Level::Error, trouble, now.utc);
     }
@@ -293,7 +295,11 @@ impl Monitor {
                 self.observe(now);
             }
             Todo::StopChild { .. } => self.observe(now),
-            Todo::WriteIncident { .. } | Todo::UpdateIncident { .. } | Todo::Ledger { .. } | Todo::RunCommand { .. } => {}
+            Todo::WriteIncident { .. }
+            | Todo::UpdateIncident { .. }
+            | Todo::LookAround { .. }
+            | Todo::Ledger { .. }
+            | Todo::RunCommand { .. } => {}
         }
     }
 

@@ -210,9 +210,13 @@ impl State {
         });
         let surplus = self.memory.incidents.len().saturating_sub(Memory::MAX_INCIDENTS);
         self.memory.incidents.drain(..surplus);
-        let last_healthy = self.memory.last_healthy;
         let slim = slim(&incident);
-        self.intend(Todo::WriteIncident { incident: Box::new(incident), last_healthy });
+        let (since, files) = (self.memory.last_healthy, files_of_frames(&incident));
+        let id = incident.id.clone();
+        self.intend(Todo::WriteIncident { incident: Box::new(incident) });
+        if since.is_some() || !files.is_empty() {
+            self.intend(Todo::LookAround { id, since, files });
+        }
         self.carry_out(decision, &slim, fx)
     }
 
@@ -330,6 +334,17 @@ impl State {
             self.detected(detection, child, fx);
         }
     }
+}
+
+/// Files of the application that the trace names, each once.
+fn files_of_frames(incident: &Incident) -> Vec<String> {
+    let mut files = Vec::new();
+    for frame in incident.root.trace.iter().flat_map(|trace| &trace.frames).filter(|frame| frame.in_app) {
+        if let Some(file) = frame.file.as_ref().filter(|file| !files.contains(*file)) {
+            files.push(file.clone());
+        }
+    }
+    files
 }
 
 /// The incident without the bulk of its trace.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::memory::{ChildFacts, Memory, Phase};
 use super::todo::TodoId;
 use crate::config::{Config, OnTerminate, What};
-use crate::detect::stall::StallClock;
+use crate::detect::StallClock;
 use crate::ids::{ChildNo, DetectorName, StreamId};
 use crate::time::{Mono, Now, Utc, Watched};
 

@@ -1,18 +1,18 @@
 //! What the monitor says: one line each on the terminal, and the same, structured, in `sentry.log`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::effect::Level;
+use crate::store::SentryLog;
 use crate::time::Utc;
 
 /// Where lines go.
 pub(super) struct Talk {
     terminal: Box<dyn Write>,
-    log: PathBuf,
-    max_log_bytes: u64,
+    log: Option<SentryLog>,
     quiet: bool,
 }
 
@@ -24,8 +24,9 @@ struct Entry<'a> {
 }
 
 impl Talk {
-    pub(super) fn new(terminal: Box<dyn Write>, log: PathBuf, max_log_bytes: u64, quiet: bool) -> Self {
-        Self { terminal, log, max_log_bytes, quiet }
+    pub(super) fn new(terminal: Box<dyn Write>, log: &Path, max_log_bytes: u64, quiet: bool) -> Self {
+        // A log that cannot be opened must not stop the monitor; the terminal is left.
+        Self { terminal, log: SentryLog::open(log, max_log_bytes).ok(), quiet }
     }
 
     /// Says a line. It has been redacted; control characters are made harmless here.
@@ -49,6 +50,8 @@ impl Talk {
         let entry = Entry { utc: now.rfc3339(), level, message };
         let Ok(mut bytes) = serde_json::to_vec(&entry) else { return };
         bytes.push(b'\n');
-        let _ = crate::store::own_log::append(&self.log, &bytes, self.max_log_bytes);
+        if let Some(log) = &mut self.log {
+            let _ = log.write_all(&bytes);
+        }
     }
 }

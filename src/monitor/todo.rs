@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::detect::ending::Exit;
 use crate::heal::verdict::Verdict;
 use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId};
+use crate::incident::report_view::Changes;
 use crate::incident::{ActionTaken, Counted, Incident, VerdictFallen};
 use crate::time::Utc;
 
@@ -48,8 +49,6 @@ pub enum Todo {
     WriteIncident {
         /// The incident.
         incident: Box<Incident>,
-        /// When the run was last known to be healthy.
-        last_healthy: Option<Utc>,
     },
     /// Change an incident's folder.
     UpdateIncident {
@@ -57,6 +56,15 @@ pub enum Todo {
         id: IncidentId,
         /// How.
         change: Box<IncidentChange>,
+    },
+    /// Find out what changed since the last healthy run, and add it to an incident.
+    LookAround {
+        /// Which.
+        id: IncidentId,
+        /// When the run was last known to be healthy.
+        since: Option<Utc>,
+        /// Files of the frames.
+        files: Vec<String>,
     },
     /// Append a row to the ledger.
     Ledger {
@@ -108,6 +116,11 @@ pub enum IncidentChange {
     NotActed {
         /// Why.
         why: String,
+    },
+    /// What changed since the last healthy run.
+    Changes {
+        /// What.
+        changes: Box<Changes>,
     },
     /// A verdict fell.
     Verdict {
