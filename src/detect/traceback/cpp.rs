@@ -141,8 +141,7 @@ impl Sanitizer {
     fn open(before: &[TextLine], line: &TextLine, text: &str) -> Option<Self> {
         static ERROR: LazyLock<Regex> =
             LazyLock::new(|| regex(r"^(?:==\d+==\s*)?(ERROR|WARNING): ((?:[A-Za-z]+Sanitizer)(?:: (.*))?)$"));
-        static UNDEFINED: LazyLock<Regex> =
-            LazyLock::new(|| regex(r"^([^\s:][^:]*):(\d+):\d+: runtime error: (.+)$"));
+        static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| regex(r"^([^\s:][^:]*):(\d+):\d+: runtime error: (.+)$"));
         let ruled = before.last().filter(|before| is_rule(&before.text)).map(|before| before.number);
         if let Some(c) = ERROR.captures(text) {
             let kind = if c.get(1).is_some_and(|m| m.as_str() == "ERROR") { Kind::Error } else { Kind::Warning };

@@ -17,7 +17,11 @@ mod lex;
 mod little;
 mod prefix;
 mod python;
+mod python_boxes;
+mod python_cells;
+mod python_fault;
 mod python_group;
+mod python_pytest;
 mod python_report;
 mod python_syntax;
 #[cfg(test)]
