@@ -57,11 +57,11 @@ impl Grammar for JavaScript {
             let mut open = of_thrown(before)?;
             open.last_line = before.iter().rev().find(|l| !l.text.trim().is_empty()).map(|l| l.number);
             open
-        } else if let Some(name) = trimmed.strip_prefix("● ") {
+        } else if let Some(name) = text.strip_prefix("  ● ") {
             let console = name.starts_with("Console") || name.starts_with("Validation");
             return (!console)
                 .then(|| Box::new(Open::new(Head::default(), line.number, Place::RunnerHead)) as Box<dyn OpenTrace>);
-        } else if trimmed.starts_with("FAIL ") {
+        } else if trimmed.starts_with("FAIL ") && text.contains(" > ") {
             let mut open = Open::new(Head::default(), line.number, Place::RunnerHead);
             open.vitest = true;
             open

@@ -90,6 +90,9 @@ fn of_abort(line: &TextLine) -> Open {
 fn of_chain(before: &[TextLine], line: &TextLine) -> Option<Open> {
     static HEAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:.*\s)?(Error|error):(?: (.*))?$"));
     let numbered = Numbered::parse(&line.text);
+    if numbered.is_none() && !Section::is_title(&line.text) {
+        return None;
+    }
     let logged = |head: &TextLine| begins_record(&head.text) && sounds_bad(&head.text);
     let at = before.iter().rposition(|head| HEAD.is_match(&head.text) || (numbered.is_none() && logged(head)))?;
     let (head, between) = (before.get(at)?, before.get(at + 1..).unwrap_or_default());
