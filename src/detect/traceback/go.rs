@@ -135,7 +135,7 @@ fn is_goroutine(text: &str) -> bool {
     HEADER.is_match(text)
 }
 
-/// `	/srv/app/main.go:12 +0x1d`
+/// `/srv/app/main.go:12 +0x1d`, indented.
 struct FileLine<'t> {
     file: &'t str,
     line: Option<u32>,

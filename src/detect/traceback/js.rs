@@ -57,11 +57,11 @@ impl Grammar for JavaScript {
             let mut open = of_thrown(before)?;
             open.last_line = before.iter().rev().find(|l| !l.text.trim().is_empty()).map(|l| l.number);
             open
-        } else if let Some(name) = trimmed.strip_prefix("● ") {
+        } else if let Some(name) = text.strip_prefix("  ● ") {
             let console = name.starts_with("Console") || name.starts_with("Validation");
             return (!console)
                 .then(|| Box::new(Open::new(Head::default(), line.number, Place::RunnerHead)) as Box<dyn OpenTrace>);
-        } else if trimmed.starts_with("FAIL ") {
+        } else if trimmed.starts_with("FAIL ") && text.contains(" > ") {
             let mut open = Open::new(Head::default(), line.number, Place::RunnerHead);
             open.vitest = true;
             open
@@ -337,6 +337,8 @@ impl Open {
             self.after(text);
             return Next::Take;
         }
+        // Next.js opens the braces around the digest at the end of a line of code.
+        self.braced |= trimmed.starts_with("digest: ") && indent(text) > 0;
         if is_between_frames(trimmed) || (self.braced && trimmed.starts_with('}')) {
             self.place = Place::Frames(0);
             return Next::Take;
@@ -558,6 +560,11 @@ mod tests {
                 "Vitest with code between frames",
                 " FAIL  a.test.ts > x\nTypeError: y\n ❯ f src/a.ts:3:4\n      2|\n      3|   g()\n       |   ^\n ❯ a.test.ts:5:6\n\n⎯⎯⎯⎯[1/1]⎯",
                 "1-7 typescript TypeError \"y\" [src/a.ts:3 f, a.test.ts:5 -] top 0 causes []",
+            ),
+            (
+                "Next.js with code and digest",
+                " ⨯ Error: boom\n    at Page (app/page.tsx:3:9)\n  2 |\n> 3 |   throw x;\n    |         ^\n  4 | } {\n  digest: '2338'\n}\n GET / 500",
+                "1-8 typescript Error \"boom\" [app/page.tsx:3 Page] top 0 causes []",
             ),
             (
                 "Deno",
