@@ -15,8 +15,9 @@ use crate::time::Utc;
 pub(super) const DIR_MODE: u32 = 0o700;
 /// Mode of every file.
 pub(super) const FILE_MODE: u32 = 0o600;
-/// Beginning of every name that is not yet, or no longer, part of the store. Readers skip it, the next writer sweeps it.
-pub(super) const TEMP_PREFIX: &str = ".tmp-";
+/// Beginning of every name that is not yet, or no longer, part of the store. Readers skip it, the next writer sweeps it;
+/// the configuration may put our files into folders of others, so it is a name that nobody else would give.
+pub(super) const TEMP_PREFIX: &str = ".sentry-tmp-";
 
 /// Whether a write has to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

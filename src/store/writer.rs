@@ -300,9 +300,9 @@ mod tests {
         let (_dir, store) = store();
         let layout = store.layout().clone();
         drop(store);
-        let folder = layout.incidents().join(".tmp-1-0-x");
+        let folder = layout.incidents().join(".sentry-tmp-1-0-x");
         fs::create_dir_all(folder.join("frames")).unwrap();
-        let file = layout.dot().join(".tmp-1-1-state.json");
+        let file = layout.dot().join(".sentry-tmp-1-1-state.json");
         fs::write(&file, "{").unwrap();
         Store::acquire(layout).unwrap();
         assert!(!folder.exists() && !file.exists());
