@@ -50,7 +50,10 @@ impl Exploder {
         let mut file = File { lines: &lines, grammar: None, why_plain: None, parsed: Vec::new() };
         match Grammar::of_file(file_name) {
             _ if source.len() > MAX_SOURCE => file.why_plain = Some("the file is larger than 4 MiB: plain text"),
-            Some(grammar) if self.options.languages.is_empty() || language.is_some_and(|it| self.options.languages.contains(&it)) => {
+            Some(grammar)
+                if self.options.languages.is_empty()
+                    || language.is_some_and(|it| self.options.languages.contains(&it)) =>
+            {
                 file.grammar = Some(grammar);
             }
             Some(_) | None => {}
@@ -156,8 +159,7 @@ impl Exploder {
             if calls > allowed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let options = ParseOptions::new().progress_callback(&mut progress);
-        let tree =
-            parser.parse_with_options(&mut |at, _| text.get(at..).unwrap_or_default(), None, Some(options));
+        let tree = parser.parse_with_options(&mut |at, _| text.get(at..).unwrap_or_default(), None, Some(options));
         if tree.is_none() {
             parser.reset();
         }

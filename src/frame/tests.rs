@@ -237,8 +237,9 @@ fn whatever_is_wrong_is_said() {
     let long_line = format!("x = '{}'\n", "é".repeat(5000));
     let huge = "x = 1\n".repeat(800_000);
     let deep = format!("x = {}\n", "(".repeat(300_000));
+    type Row<'a> = (&'a str, &'a str, &'a [u8], u32, usize, &'a str);
     #[rustfmt::skip]
-    let rows: Vec<(&str, &str, &[u8], u32, usize, &str)> = vec![
+    let rows: Vec<Row<'_>> = vec![
         ("beyond the end", "a.py", b"x = 1\n", 2, 0, "not shown: line 2 is not in the file, which has 1 lines now"),
         ("line zero", "a.py", b"x = 1\n", 0, 0, "not shown: line 0 is not in the file, which has 1 lines now"),
         ("empty", "a.py", b"", 1, 0, "not shown: line 1 is not in the file, which has 0 lines now"),
