@@ -109,7 +109,11 @@ impl Exploder {
             let span = enclosing.rows.and_then(|rows| parsed.span(rows, enclosing.head_end));
             let clean = !parsed.tree.root_node().has_error();
             let knows = enclosing.function.is_some() || enclosing.rows.is_some();
-            if clean {
+            let plausible = grammar.has_free_statements()
+                || !enclosing.heads.is_empty()
+                || from == 0
+                || parsed.is_whole(file.lines);
+            if clean && plausible {
                 return Ok(Some((enclosing, span)));
             }
             if knows || second_best.is_none() {
@@ -201,6 +205,10 @@ impl Parsed {
             before += piece.len();
         }
         None
+    }
+
+    fn is_whole(&self, lines: &Lines<'_>) -> bool {
+        self.pieces.len() == 1 && self.pieces.iter().all(|piece| *piece == (0..lines.len()))
     }
 
     fn file_row(&self, row: usize) -> Option<usize> {

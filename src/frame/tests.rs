@@ -214,6 +214,13 @@ fn snippets_agree_with_whole_files() {
 }
 
 #[test]
+fn code_inside_a_string_is_no_code() {
+    let source = "package main\n\nfunc TestX(t *testing.T) {\n\tconst src = `\npackage main\n\nfunc other() {\n}\n`\n\trun(src)\n\tpanic(1)\n}\n";
+    let frame = explode(source.as_bytes(), "a_test.go", 11, &FrameOptions::default());
+    assert_eq!(frame.function.as_deref(), Some("TestX"));
+}
+
+#[test]
 fn a_long_function_is_its_head_and_the_surroundings() {
     let mut source = String::from("def long(\n    a,\n):\n");
     for at in 0..300 {

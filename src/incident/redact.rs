@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use memchr::memmem;
 use regex::{Captures, Regex, RegexSet};
@@ -129,6 +129,7 @@ impl Redactor {
         }
         for rule in COMPILED.set.matches(text) {
             let (Some(regex), Some(rule)) = (COMPILED.each.get(rule), RULES.get(rule)) else { continue };
+            let regex = regex.get_or_init(|| compile(rule.pattern));
             let found = regex.captures_iter(text).filter(|found| holds(rule.check, found));
             spans.extend(found.filter_map(|found| Some(secret_of(&found)?.range())));
         }
@@ -215,13 +216,19 @@ static PLACEHOLDER: LazyLock<Regex> =
 
 struct Compiled {
     set: RegexSet,
-    each: Vec<Regex>,
+    /// Compiled when the set has found something: most never are.
+    each: Vec<OnceLock<Regex>>,
+}
+
+#[expect(clippy::expect_used, reason = "constant expressions, compiled in every test run")]
+fn compile(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("the rules are constant")
 }
 
 #[expect(clippy::expect_used, reason = "constant expressions, compiled in every test run")]
 static COMPILED: LazyLock<Compiled> = LazyLock::new(|| Compiled {
     set: RegexSet::new(RULES.iter().map(|rule| rule.pattern)).expect("the rules are constant"),
-    each: RULES.iter().map(|rule| Regex::new(rule.pattern).expect("the rules are constant")).collect(),
+    each: RULES.iter().map(|_| OnceLock::new()).collect(),
 });
 
 #[cfg(test)]
