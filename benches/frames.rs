@@ -1,18 +1,52 @@
 //! Time of the source frames of one incident: 60 frames from 20 files of 2,000 lines. The whole incident has 50 ms, its
-//! frames 35 ms (`cargo bench --bench frames`).
+//! frames 35 ms. And of redaction (`cargo bench --bench frames`).
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use sentry::frame::{Exploder, FrameOptions};
+use sentry::incident::Redactor;
 
 const FILES: usize = 20;
 const LINES: usize = 2000;
 const ROUNDS: usize = 30;
 
+/// Name, file name, source.
+type Shape = (&'static str, &'static str, fn() -> String);
+
 fn main() {
-    let shapes: [(&str, &str, fn() -> String); 6] = [
+    frames();
+    redaction();
+}
+
+/// A redactor comes once per incident, its rules are compiled once per process.
+fn redaction() {
+    let env = BTreeMap::from([("DB_PASSWORD".to_owned(), "correct horse".to_owned())]);
+    let clean = "2026-11-21 12:34:56 step 41 loss=0.312 lr: 3e-4 tokens/s 18231 – épokhe 3, key metrics unchanged\n"
+        .repeat(10_000);
+    let dirty = format!("{clean}password=hunter2 correct horse\n");
+    let timed = |what: &str, work: &mut dyn FnMut()| {
+        let start = Instant::now();
+        work();
+        println!("{what:40} {:10.2} ms", start.elapsed().as_secs_f64() * 1e3);
+    };
+    timed("redactor, first (compiles the rules)", &mut || drop(Redactor::new(&env)));
+    let mut redactor = Redactor::new(&env);
+    timed("redactor, next", &mut || redactor = Redactor::new(&env));
+    println!("{:40} {:10} bytes", "log of 10,000 lines", clean.len());
+    for _ in 0..2 {
+        timed("redact a clean log", &mut || drop(redactor.redact(&clean)));
+        timed("redact a log with secrets", &mut || drop(redactor.redact(&dirty)));
+        timed("redact 200 clean lines", &mut || {
+            drop(redactor.redact(clean.get(..clean.len() / 50).unwrap_or_default()))
+        });
+    }
+}
+
+fn frames() {
+    let shapes: [Shape; 6] = [
         ("python functions", "a.py", python_functions),
         ("python one class", "a.py", python_class),
         ("python, text at column 0", "a.py", python_text),
@@ -72,19 +106,28 @@ fn python_body(indent: &str, at: usize) -> String {
 
 fn python_functions() -> String {
     repeat("import os\n\n\n", "", |at| {
-        format!("def load_{at}(self, path: str, retries: int = 3) -> list[str]:\n{}    return rows_0\n\n\n", python_body("    ", at))
+        format!(
+            "def load_{at}(self, path: str, retries: int = 3) -> list[str]:\n{}    return rows_0\n\n\n",
+            python_body("    ", at)
+        )
     })
 }
 
 fn python_class() -> String {
     repeat("class Loader(Base):\n", "", |at| {
-        format!("    @cached\n    def load_{at}(self, path: str) -> list[str]:\n{}        return rows_0\n\n", python_body("        ", at))
+        format!(
+            "    @cached\n    def load_{at}(self, path: str) -> list[str]:\n{}        return rows_0\n\n",
+            python_body("        ", at)
+        )
     })
 }
 
 fn python_text() -> String {
     repeat("import os\n", "", |at| {
-        format!("def load_{at}(self, path):\n    query = \"\"\"\nselect it's\n\"\"\"\n{}    return rows_0\n", python_body("    ", at))
+        format!(
+            "def load_{at}(self, path):\n    query = \"\"\"\nselect it's\n\"\"\"\n{}    return rows_0\n",
+            python_body("    ", at)
+        )
     })
 }
 

@@ -117,9 +117,19 @@ fn statement<'tree>(above: &[Node<'tree>], node: Node<'tree>) -> Node<'tree> {
     for candidate in above.iter().rev() {
         match candidate.kind() {
             "decorated_definition" | "export_statement" => outer = *candidate,
-            "variable_declarator" | "lexical_declaration" | "variable_declaration" | "assignment_expression"
-            | "expression_statement" | "pair" | "field_definition" | "public_field_definition" | "call_expression"
-            | "arguments" | "await_expression" | "argument_list" | "return_statement" => outer = *candidate,
+            "variable_declarator"
+            | "lexical_declaration"
+            | "variable_declaration"
+            | "assignment_expression"
+            | "expression_statement"
+            | "pair"
+            | "field_definition"
+            | "public_field_definition"
+            | "call_expression"
+            | "arguments"
+            | "await_expression"
+            | "argument_list"
+            | "return_statement" => outer = *candidate,
             _ => break,
         }
         if candidate.start_position().row + 8 < node.start_position().row {
@@ -133,7 +143,9 @@ fn statement<'tree>(above: &[Node<'tree>], node: Node<'tree>) -> Node<'tree> {
 /// First row with the attributes in front of the node.
 fn first_row(node: Node<'_>) -> usize {
     let mut first = node;
-    while let Some(before) = first.prev_sibling().filter(|before| matches!(before.kind(), "attribute_item" | "decorator")) {
+    while let Some(before) =
+        first.prev_sibling().filter(|before| matches!(before.kind(), "attribute_item" | "decorator"))
+    {
         first = before;
     }
     first.start_position().row
@@ -148,7 +160,7 @@ fn last_row(node: Node<'_>) -> usize {
 fn head_end_row(node: Node<'_>) -> usize {
     let end = head_end(node);
     (0..node.child_count())
-        .filter_map(|at| node.child(u32::try_from(at).ok()?))
+        .filter_map(|at| node.child(at))
         .take_while(|child| child.end_byte() <= end)
         .last()
         .map_or(node.start_position().row, |child| child.end_position().row)

@@ -50,7 +50,10 @@ impl Exploder {
         let mut file = File { lines: &lines, grammar: None, why_plain: None, parsed: Vec::new() };
         match Grammar::of_file(file_name) {
             _ if source.len() > MAX_SOURCE => file.why_plain = Some("the file is larger than 4 MiB: plain text"),
-            Some(grammar) if self.options.languages.is_empty() || language.is_some_and(|it| self.options.languages.contains(&it)) => {
+            Some(grammar)
+                if self.options.languages.is_empty()
+                    || language.is_some_and(|it| self.options.languages.contains(&it)) =>
+            {
                 file.grammar = Some(grammar);
             }
             Some(_) | None => {}
@@ -106,7 +109,11 @@ impl Exploder {
             let span = enclosing.rows.and_then(|rows| parsed.span(rows, enclosing.head_end));
             let clean = !parsed.tree.root_node().has_error();
             let knows = enclosing.function.is_some() || enclosing.rows.is_some();
-            if clean {
+            let plausible = grammar.has_free_statements()
+                || !enclosing.heads.is_empty()
+                || from == 0
+                || parsed.is_whole(file.lines);
+            if clean && plausible {
                 return Ok(Some((enclosing, span)));
             }
             if knows || second_best.is_none() {
@@ -156,8 +163,7 @@ impl Exploder {
             if calls > allowed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let options = ParseOptions::new().progress_callback(&mut progress);
-        let tree =
-            parser.parse_with_options(&mut |at, _| text.get(at..).unwrap_or_default(), None, Some(options));
+        let tree = parser.parse_with_options(&mut |at, _| text.get(at..).unwrap_or_default(), None, Some(options));
         if tree.is_none() {
             parser.reset();
         }
@@ -199,6 +205,10 @@ impl Parsed {
             before += piece.len();
         }
         None
+    }
+
+    fn is_whole(&self, lines: &Lines<'_>) -> bool {
+        self.pieces.len() == 1 && self.pieces.iter().all(|piece| *piece == (0..lines.len()))
     }
 
     fn file_row(&self, row: usize) -> Option<usize> {

@@ -58,6 +58,12 @@ impl Grammar {
         matches!(self, Self::Python)
     }
 
+    /// Whether statements may stand outside of functions. Where they may not, indented code without a function around it
+    /// means that the snippet was cut in the wrong place.
+    pub(super) fn has_free_statements(self) -> bool {
+        matches!(self, Self::Python | Self::Javascript | Self::Typescript | Self::Tsx)
+    }
+
     /// What a node of this kind (`node-types.json` of the grammar) is.
     pub(super) fn role(self, kind: &str) -> Option<Role> {
         let (functions, unnamed, containers): (&[&str], &[&str], &[&str]) = match self {

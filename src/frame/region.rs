@@ -87,11 +87,13 @@ fn narrowed(lines: &Lines<'_>, row: usize, top: Range<usize>, indented: bool) ->
     let (mut range, mut level) = (top, 0);
     while range.len() > LONG && heads.len() < MAX_DEPTH {
         let Some(head) = container_head(lines, &range, indented).filter(|head| head.end <= row) else { break };
-        let inner = (head.end..=row).filter_map(|row| lines.indent(row)).filter(|(column, text)| *column > level && is_start(text));
+        let inner = (head.end..=row)
+            .filter_map(|row| lines.indent(row))
+            .filter(|(column, text)| *column > level && is_start(text));
         let Some(inner) = inner.map(|(column, _)| column).min() else { break };
-        let end = (row + 1..range.end).rev().find(|&row| {
-            lines.indent(row).is_some_and(|(column, text)| column <= level && text.starts_with(b"}"))
-        });
+        let end = (row + 1..range.end)
+            .rev()
+            .find(|&row| lines.indent(row).is_some_and(|(column, text)| column <= level && text.starts_with(b"}")));
         let body = head.end..end.unwrap_or(range.end);
         heads.push(head);
         ends.extend(end.map(|row| row..row + 1));
@@ -111,7 +113,8 @@ fn container_head(lines: &Lines<'_>, range: &Range<usize>, indented: bool) -> Op
         return None;
     }
     let opener = if indented { b':' } else { b'{' };
-    let last = (first..range.end.min(first + MAX_HEAD)).find(|&row| lines.row(row).trim_ascii_end().ends_with(&[opener]))?;
+    let last =
+        (first..range.end.min(first + MAX_HEAD)).find(|&row| lines.row(row).trim_ascii_end().ends_with(&[opener]))?;
     Some(range.start..last + 1)
 }
 

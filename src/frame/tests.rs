@@ -214,6 +214,13 @@ fn snippets_agree_with_whole_files() {
 }
 
 #[test]
+fn code_inside_a_string_is_no_code() {
+    let source = "package main\n\nfunc TestX(t *testing.T) {\n\tconst src = `\npackage main\n\nfunc other() {\n}\n`\n\trun(src)\n\tpanic(1)\n}\n";
+    let frame = explode(source.as_bytes(), "a_test.go", 11, &FrameOptions::default());
+    assert_eq!(frame.function.as_deref(), Some("TestX"));
+}
+
+#[test]
 fn a_long_function_is_its_head_and_the_surroundings() {
     let mut source = String::from("def long(\n    a,\n):\n");
     for at in 0..300 {
@@ -237,8 +244,9 @@ fn whatever_is_wrong_is_said() {
     let long_line = format!("x = '{}'\n", "é".repeat(5000));
     let huge = "x = 1\n".repeat(800_000);
     let deep = format!("x = {}\n", "(".repeat(300_000));
+    type Row<'a> = (&'a str, &'a str, &'a [u8], u32, usize, &'a str);
     #[rustfmt::skip]
-    let rows: Vec<(&str, &str, &[u8], u32, usize, &str)> = vec![
+    let rows: Vec<Row<'_>> = vec![
         ("beyond the end", "a.py", b"x = 1\n", 2, 0, "not shown: line 2 is not in the file, which has 1 lines now"),
         ("line zero", "a.py", b"x = 1\n", 0, 0, "not shown: line 0 is not in the file, which has 1 lines now"),
         ("empty", "a.py", b"", 1, 0, "not shown: line 1 is not in the file, which has 0 lines now"),

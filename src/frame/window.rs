@@ -22,7 +22,9 @@ pub(super) fn show(lines: &Lines<'_>, row: usize, span: Option<Span>, options: &
     };
     let rows: Vec<usize> = match span {
         None => near(0, end).collect(),
-        Some(Span { first, last, .. }) if last.saturating_sub(first) < options.max_lines => (first..=last.min(end)).collect(),
+        Some(Span { first, last, .. }) if last.saturating_sub(first) < options.max_lines => {
+            (first..=last.min(end)).collect()
+        }
         Some(Span { first, head_end, last }) => {
             let window = near(first, last.min(end));
             let head = first..=head_end.min(first + MAX_HEAD_ROWS - 1).min(last);

@@ -194,7 +194,8 @@ mod tests {
     fn same_or_different() {
         let of = |message: &str, frames: &[(&str, u32, &str, bool)]| {
             let mut detection = detection(DetectorKind::Traceback, "traceback", message);
-            let frames = frames.iter().map(|&(file, line, function, in_app)| frame(file, line, function, in_app)).collect();
+            let frames =
+                frames.iter().map(|&(file, line, function, in_app)| frame(file, line, function, in_app)).collect();
             detection.trace = Some(trace(Language::Python, "ValueError", message, frames));
             fingerprint(&detection, None)
         };
@@ -226,9 +227,8 @@ mod tests {
             detection.trace = Some(trace(Language::Go, "panic", "x", frames));
             fingerprint(&detection, None)
         };
-        let frames = |last: &str| {
-            ["a", "b", "c", last].iter().map(|name| frame("main.go", 1, name, true)).collect::<Vec<_>>()
-        };
+        let frames =
+            |last: &str| ["a", "b", "c", last].iter().map(|name| frame("main.go", 1, name, true)).collect::<Vec<_>>();
         assert_eq!(of(frames("d")), of(frames("e")), "the fourth caller does not count");
     }
 }

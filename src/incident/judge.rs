@@ -18,14 +18,16 @@ pub fn root(detections: &[Detection]) -> usize {
     let is_exit = |detection: &Detection| detection.kind == DetectorKind::ExitCode;
     let is_failure = |detection: &Detection| detection.severity >= Severity::Error;
     let pick = |wanted: &dyn Fn(&Detection) -> bool| detections.iter().position(wanted);
-    let first = pick(&|it| !is_exit(it) && is_failure(it)).or_else(|| pick(&|it| !is_exit(it))).or_else(|| pick(&is_failure));
+    let first =
+        pick(&|it| !is_exit(it) && is_failure(it)).or_else(|| pick(&|it| !is_exit(it))).or_else(|| pick(&is_failure));
     let Some(first) = first.and_then(|at| Some((at, detections.get(at)?))) else { return 0 };
     let comparable = |it: &Detection| {
         it.stream == first.1.stream && is_exit(it) == is_exit(first.1) && is_failure(it) == is_failure(first.1)
     };
     let same_stream = detections.iter().enumerate().filter(|(_, it)| comparable(it));
     let (at, earliest) = same_stream.min_by_key(|(at, it)| (it.bytes.start, *at)).unwrap_or(first);
-    let explains = |it: &&(usize, &Detection)| it.1.trace.is_some() && it.1.stream == earliest.stream && covers(it.1, earliest);
+    let explains =
+        |it: &&(usize, &Detection)| it.1.trace.is_some() && it.1.stream == earliest.stream && covers(it.1, earliest);
     match earliest.kind {
         DetectorKind::Pattern => detections.iter().enumerate().find(|it| explains(&it)).map_or(at, |(at, _)| at),
         DetectorKind::Traceback | DetectorKind::Stall | DetectorKind::ExitCode => at,
@@ -161,7 +163,8 @@ mod tests {
     fn traced(message: &str) -> Detection {
         let mut detection = detection(DetectorKind::Traceback, "traceback", message);
         let (exception, message) = message.split_once(": ").unwrap_or((message, ""));
-        detection.trace = Some(trace(Language::Python, exception, message, vec![frame("/app/main.py", 1, "main", true)]));
+        detection.trace =
+            Some(trace(Language::Python, exception, message, vec![frame("/app/main.py", 1, "main", true)]));
         detection
     }
 
@@ -192,7 +195,11 @@ mod tests {
             ("two traces", vec![at(traced("B: b"), 20, 29), at(traced("A: b"), 5, 9)], 1),
             ("a warning before the failure", vec![at(weak(hit("w")), 1, 1), at(traced("A: b"), 5, 9)], 1),
             ("only a warning and an exit", vec![exit(), at(weak(hit("w")), 1, 1)], 1),
-            ("streams in order of arrival", vec![at(traced("A: b"), 50, 59), at(other_stream(traced("A: b")), 5, 9)], 0),
+            (
+                "streams in order of arrival",
+                vec![at(traced("A: b"), 50, 59), at(other_stream(traced("A: b")), 5, 9)],
+                0,
+            ),
             ("stall, then exit", vec![detection(DetectorKind::Stall, "stall", "no output"), exit()], 0),
         ];
         for (name, group, expected) in rows {

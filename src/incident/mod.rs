@@ -18,8 +18,8 @@ mod samples;
 
 pub use category::Category;
 pub use fingerprint::{fingerprint, normalise};
-pub use redact::Redactor;
 pub use record::{ActionTaken, Counted, Incident, IncidentKind, VerdictFallen};
+pub use redact::Redactor;
 pub use report::render;
 pub use report_frames::{frame_file, frame_file_name};
 pub use report_words::exit_words;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use memchr::memmem;
 use regex::{Captures, Regex, RegexSet};
@@ -21,11 +21,18 @@ const MAX_PASSES: usize = 4;
 /// Known shapes are found by a table of rules (`redact_rules.rs`), values of secret-looking environment variables by
 /// themselves. A secret over several lines leaves one placeholder on each, so line numbers stay right. Redacting twice
 /// changes nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Redactor {
     /// Longest first, so that a value inside a longer one does not tear it.
     known: Vec<(String, memmem::Finder<'static>)>,
     numbers: HashMap<String, usize>,
+}
+
+impl std::fmt::Debug for Redactor {
+    /// Says nothing of what it knows.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor").field("known", &self.known.len()).field("numbers", &self.numbers.len()).finish()
+    }
 }
 
 impl Redactor {
@@ -122,13 +129,15 @@ impl Redactor {
         }
         for rule in COMPILED.set.matches(text) {
             let (Some(regex), Some(rule)) = (COMPILED.each.get(rule), RULES.get(rule)) else { continue };
+            let regex = regex.get_or_init(|| compile(rule.pattern));
             let found = regex.captures_iter(text).filter(|found| holds(rule.check, found));
             spans.extend(found.filter_map(|found| Some(secret_of(&found)?.range())));
         }
         // What has been replaced before stays; a secret with a (forged) placeholder inside is still a secret.
         let replaced: Vec<Range<usize>> = PLACEHOLDER.find_iter(text).map(|found| found.range()).collect();
         let touches = |span: &Range<usize>, at: &Range<usize>| span.start < at.end && at.start < span.end;
-        let around = |span: &Range<usize>, at: &Range<usize>| span != at && span.start <= at.start && at.end <= span.end;
+        let around =
+            |span: &Range<usize>, at: &Range<usize>| span != at && span.start <= at.start && at.end <= span.end;
         spans.retain(|span| !span.is_empty() && replaced.iter().all(|at| !touches(span, at) || around(span, at)));
         spans
     }
@@ -154,7 +163,11 @@ fn is_secret_value(found: &Captures<'_>) -> bool {
     let (Some(name), Some(value)) = (found.name("name"), secret_of(found)) else { return false };
     let (name, value) = (name.as_str(), value.as_str());
     let secrecy = secrecy(name);
-    if secrecy == Secrecy::None || is_switch(value) || value.starts_with('$') || value.chars().all(|char| "*x.•".contains(char)) {
+    if secrecy == Secrecy::None
+        || is_switch(value)
+        || value.starts_with('$')
+        || value.chars().all(|char| "*x.•".contains(char))
+    {
         return false;
     }
     let Some(sign) = found.name("sign") else { return true };
@@ -166,7 +179,10 @@ fn is_secret_value(found: &Captures<'_>) -> bool {
     let is_code = value.eq_ignore_ascii_case(last) || is_path_of_names(value) || TYPES.contains(&value);
     let is_tight = !sign.as_str().contains([' ', '\t', ':']);
     let is_word = !value.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_punctuation()) && value.len() < 20;
-    !is_code && (secrecy == Secrecy::Sure || is_tight && !value.bytes().all(|byte| byte.is_ascii_digit()) || !is_word && value.len() >= 6)
+    !is_code
+        && (secrecy == Secrecy::Sure
+            || is_tight && !value.bytes().all(|byte| byte.is_ascii_digit())
+            || !is_word && value.len() >= 6)
 }
 
 /// Names of types as they stand behind a parameter.
@@ -200,13 +216,19 @@ static PLACEHOLDER: LazyLock<Regex> =
 
 struct Compiled {
     set: RegexSet,
-    each: Vec<Regex>,
+    /// Compiled when the set has found something: most never are.
+    each: Vec<OnceLock<Regex>>,
+}
+
+#[expect(clippy::expect_used, reason = "constant expressions, compiled in every test run")]
+fn compile(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("the rules are constant")
 }
 
 #[expect(clippy::expect_used, reason = "constant expressions, compiled in every test run")]
 static COMPILED: LazyLock<Compiled> = LazyLock::new(|| Compiled {
     set: RegexSet::new(RULES.iter().map(|rule| rule.pattern)).expect("the rules are constant"),
-    each: RULES.iter().map(|rule| Regex::new(rule.pattern).expect("the rules are constant")).collect(),
+    each: RULES.iter().map(|_| OnceLock::new()).collect(),
 });
 
 #[cfg(test)]
@@ -238,7 +260,9 @@ mod tests {
 
     #[test]
     fn values_of_secret_variables_are_hidden_wherever_they_stand() {
-        let env = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let env = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
         let mut redactor = Redactor::new(&env(&[
             ("DB_PASSWORD", "correct horse"),
             ("DB_PASSWORD_OLD", "correct horse battery"),
@@ -258,7 +282,8 @@ mod tests {
 
     #[test]
     fn arguments() {
-        let argv = ["run", "--password", "hunter2", "--api-key=abc123", "--verbose", "x", "--token", "--y"].map(str::to_owned);
+        let argv =
+            ["run", "--password", "hunter2", "--api-key=abc123", "--verbose", "x", "--token", "--y"].map(str::to_owned);
         let hidden = ["run", "--password", "<secret:1>", "--api-key=<secret:2>", "--verbose", "x", "--token", "--y"];
         assert_eq!(redactor().redact_argv(&argv), hidden);
     }

@@ -40,11 +40,19 @@ pub fn render(view: &ReportView) -> String {
     out
 }
 
+/// `` # `KeyError: 'port'` in `load` (`app/config.py`, line 42) ``.
 fn title(out: &mut String, view: &ReportView) {
-    let top = view.frames.first().filter(|frame| frame.in_app);
-    let place = top.map(|frame| format!(" in {}", report_frames::place(frame))).unwrap_or_default();
-    let place = if top.is_some_and(|frame| frame.function.is_none()) { place.replacen(" in ", " at ", 1) } else { place };
-    let _ = writeln!(out, "# {}{place}\n", code(&view.incident.message));
+    let _ = write!(out, "# {}", code(&view.incident.message));
+    if let Some(top) = view.frames.first().filter(|frame| frame.in_app) {
+        if let Some(function) = report_frames::function(top) {
+            let _ = write!(out, " in {}", code(function));
+        }
+        if let Some(file) = &top.file {
+            let line = top.line.map(|line| format!(", line {line}")).unwrap_or_default();
+            let _ = write!(out, " ({}{line})", code(file));
+        }
+    }
+    out.push_str("\n\n");
 }
 
 fn header(out: &mut String, view: &ReportView) {

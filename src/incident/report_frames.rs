@@ -58,13 +58,16 @@ fn stubs(out: &mut String, title: &str, frames: &[&FrameView]) {
     out.push('\n');
 }
 
+/// The function as the trace names it, else as the source does.
+pub(super) fn function(frame: &FrameView) -> Option<&str> {
+    frame.function.as_deref().or_else(|| frame.source.as_ref()?.function.as_deref())
+}
+
 /// `` `load` in `app/config.py`, line 42 ``.
 pub(super) fn place(frame: &FrameView) -> String {
-    let from_source = frame.source.as_ref().and_then(|source| source.function.as_deref());
-    let function = frame.function.as_deref().or(from_source).map(code);
     let file = frame.file.as_deref().map(code);
     let line = frame.line.map(|line| format!(", line {line}")).unwrap_or_default();
-    match (function, file) {
+    match (function(frame).map(code), file) {
         (Some(function), Some(file)) => format!("{function} in {file}{line}"),
         (Some(function), None) => function,
         (None, Some(file)) => format!("{file}{line}"),

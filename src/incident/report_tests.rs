@@ -68,15 +68,29 @@ fn python() -> ReportView {
         frame("/usr/lib/python3.12/json/__init__.py", 293, "load", false),
     ];
     let mut read = trace(Language::Python, "KeyError", "'port'", frames);
-    read.text = "Traceback (most recent call last):\n  File \"/home/me/project/train.py\", line 20, in main\nKeyError: 'port'".into();
+    read.text =
+        "Traceback (most recent call last):\n  File \"/home/me/project/train.py\", line 20, in main\nKeyError: 'port'"
+            .into();
     read.cause_chain = vec!["OSError".into()];
     let order = frame_order(&read);
     assert_eq!(order, [1, 0, 2]);
     root.trace = Some(read);
     let mut incident = incident("2026-11-21T12-34-56Z-error-tracebacks", root, Some(exited(1)));
     incident.counted = vec![
-        Counted { detector: DetectorName::new("exit"), kind: DetectorKind::ExitCode, count: 1, message: "exit code 1".into(), line: 0 },
-        Counted { detector: DetectorName::new("errors"), kind: DetectorKind::Pattern, count: 3, message: "ERROR: no port".into(), line: 811 },
+        Counted {
+            detector: DetectorName::new("exit"),
+            kind: DetectorKind::ExitCode,
+            count: 1,
+            message: "exit code 1".into(),
+            line: 0,
+        },
+        Counted {
+            detector: DetectorName::new("errors"),
+            kind: DetectorKind::Pattern,
+            count: 3,
+            message: "ERROR: no port".into(),
+            line: 811,
+        },
     ];
     incident.actions = vec![
         ActionTaken {
@@ -85,7 +99,11 @@ fn python() -> ReportView {
             healer: "rule fall_back".into(),
             action: "restart_with_env".into(),
             details: vec!["BATCH_SIZE: 8 → 4".into()],
-            verdict: Some(VerdictFallen { verdict: Verdict::Regressed, utc: Utc::from_millis(NOW + 9000), why: "seen again in child 3".into() }),
+            verdict: Some(VerdictFallen {
+                verdict: Verdict::Regressed,
+                utc: Utc::from_millis(NOW + 9000),
+                why: "seen again in child 3".into(),
+            }),
         },
         ActionTaken {
             attempt: AttemptNo(5),
@@ -99,26 +117,46 @@ fn python() -> ReportView {
     let mut view = view(incident);
     view.verify_until = Some(Utc::from_millis(NOW + 612_000));
     let shown = |file: &str, line, function: &str| FrameView {
-        file: Some(file.into()), line: Some(line), function: Some(function.into()), in_app: true, ..FrameView::default()
+        file: Some(file.into()),
+        line: Some(line),
+        function: Some(function.into()),
+        in_app: true,
+        ..FrameView::default()
     };
     view.frames = vec![
-        FrameView { source: Some(explode(SOURCE.as_bytes(), "config.py", 6, &FrameOptions::default())), ..shown("app/config.py", 6, "load") },
+        FrameView {
+            source: Some(explode(SOURCE.as_bytes(), "config.py", 6, &FrameOptions::default())),
+            ..shown("app/config.py", 6, "load")
+        },
         FrameView { note: Some("the file is gone".into()), ..shown("train.py", 20, "main") },
         FrameView { in_app: false, ..shown("json/__init__.py", 293, "load") },
     ];
     view.changes = Changes {
-        since: Some(Healthy { run: RunId::new("20261120T080000Z-11aa"), child: ChildNo(1), utc: Utc::from_millis(NOW - 86_400_000) }),
-        files: vec![ChangedFile { path: "app/config.py".into(), how: "modified".into(), utc: Some(Utc::from_millis(NOW - 3_600_000)) }],
+        since: Some(Healthy {
+            run: RunId::new("20261120T080000Z-11aa"),
+            child: ChildNo(1),
+            utc: Utc::from_millis(NOW - 86_400_000),
+        }),
+        files: vec![ChangedFile {
+            path: "app/config.py".into(),
+            how: "modified".into(),
+            utc: Some(Utc::from_millis(NOW - 3_600_000)),
+        }],
         commits: vec![CommitView {
-            id: "3f2a91b".into(), utc: Utc::from_millis(NOW - 7_200_000), author: "A. Person".into(),
-            subject: "config: rename port".into(), files: vec!["app/config.py".into()],
+            id: "3f2a91b".into(),
+            utc: Utc::from_millis(NOW - 7_200_000),
+            author: "A. Person".into(),
+            subject: "config: rename port".into(),
+            files: vec!["app/config.py".into()],
         }],
         notes: vec![],
     };
     view.configuration.command = ["python", "train.py", "--db-password", "hunter2"].map(str::to_owned).to_vec();
-    view.configuration.overlay = BTreeMap::from([("BATCH_SIZE".into(), "4".into()), ("API_TOKEN".into(), "abc".into())]);
+    view.configuration.overlay =
+        BTreeMap::from([("BATCH_SIZE".into(), "4".into()), ("API_TOKEN".into(), "abc".into())]);
     view.configuration.env_names = vec!["BATCH_SIZE".into()];
-    view.configuration.snapshots = vec![SnapshotView { path: "config.json".into(), stored_as: Some("configs/config.json".into()), note: None }];
+    view.configuration.snapshots =
+        vec![SnapshotView { path: "config.json".into(), stored_as: Some("configs/config.json".into()), note: None }];
     view.log_tail = vec!["step 41".into(), "connecting to postgres://me:hunter2@db/x".into()];
     view.redact(&mut Redactor::new(&BTreeMap::new()));
     view
@@ -140,7 +178,11 @@ fn only_an_exit() {
         oom: OutOfMemory::Certain,
         ..ended(Ending::Signaled { signal: 9, core_dumped: false })
     };
-    let mut incident = incident("2026-11-21T12-34-56Z-error-exit", detection(DetectorKind::ExitCode, "exit", "killed by SIGKILL"), Some(exit));
+    let mut incident = incident(
+        "2026-11-21T12-34-56Z-error-exit",
+        detection(DetectorKind::ExitCode, "exit", "killed by SIGKILL"),
+        Some(exit),
+    );
     incident.not_acted = Some("no rule matched, and 10 of 10 restarts are spent".into());
     insta::assert_snapshot!("only_an_exit", render(&view(incident)));
 }
@@ -162,11 +204,24 @@ fn a_hostile_log() {
     let mut read = trace(Language::Python, evil, evil, vec![frame(evil, 1, evil, true)]);
     read.text = format!("Traceback\n````\n{evil}\n{}", "x\n".repeat(200));
     root.trace = Some(read);
-    let mut incident = incident("2026-11-21T12-34-56Z-error-traceback", root, Some(ended(Ending::NotStarted { errno: 2, message: evil.into() })));
+    let mut incident = incident(
+        "2026-11-21T12-34-56Z-error-traceback",
+        root,
+        Some(ended(Ending::NotStarted { errno: 2, message: evil.into() })),
+    );
     incident.not_acted = Some(evil.into());
     let mut view = view(incident);
-    let source = explode(b"def f():\n    '''\n```\n# forged\n<b>'''\n    return 1\n", "a.py", 6, &FrameOptions::default());
-    view.frames = vec![FrameView { file: Some(evil.into()), line: Some(6), function: Some(evil.into()), in_app: true, source: Some(source), note: Some(evil.into()), ..FrameView::default() }];
+    let source =
+        explode(b"def f():\n    '''\n```\n# forged\n<b>'''\n    return 1\n", "a.py", 6, &FrameOptions::default());
+    view.frames = vec![FrameView {
+        file: Some(evil.into()),
+        line: Some(6),
+        function: Some(evil.into()),
+        in_app: true,
+        source: Some(source),
+        note: Some(evil.into()),
+        ..FrameView::default()
+    }];
     view.configuration.command = vec![evil.into()];
     view.changes.notes = vec![evil.into()];
     view.log_tail = vec![evil.into()];

@@ -146,9 +146,8 @@ pub fn frame_order(trace: &Trace) -> Vec<usize> {
     let (application, library): (Vec<usize>, Vec<usize>) =
         inwards.into_iter().filter(|at| Some(*at) != top).partition(in_app);
     let mut seen = BTreeSet::new();
-    let is_new = |at: &usize| {
-        trace.frames.get(*at).is_some_and(|frame| seen.insert((&frame.file, frame.line, &frame.function)))
-    };
+    let is_new =
+        |at: &usize| trace.frames.get(*at).is_some_and(|frame| seen.insert((&frame.file, frame.line, &frame.function)));
     top.into_iter().chain(application).chain(library).filter(is_new).collect()
 }
 

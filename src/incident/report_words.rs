@@ -41,9 +41,37 @@ pub fn exit_words(exit: &Exit) -> String {
 /// Signal numbers of Linux on x86 and ARM, signal(7).
 fn signal_name(signal: i32) -> Option<&'static str> {
     const NAMES: [&str; 31] = [
-        "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV",
-        "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN",
-        "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+        "SIGHUP",
+        "SIGINT",
+        "SIGQUIT",
+        "SIGILL",
+        "SIGTRAP",
+        "SIGABRT",
+        "SIGBUS",
+        "SIGFPE",
+        "SIGKILL",
+        "SIGUSR1",
+        "SIGSEGV",
+        "SIGUSR2",
+        "SIGPIPE",
+        "SIGALRM",
+        "SIGTERM",
+        "SIGSTKFLT",
+        "SIGCHLD",
+        "SIGCONT",
+        "SIGSTOP",
+        "SIGTSTP",
+        "SIGTTIN",
+        "SIGTTOU",
+        "SIGURG",
+        "SIGXCPU",
+        "SIGXFSZ",
+        "SIGVTALRM",
+        "SIGPROF",
+        "SIGWINCH",
+        "SIGIO",
+        "SIGPWR",
+        "SIGSYS",
     ];
     NAMES.get(usize::try_from(signal).ok()?.checked_sub(1)?).copied()
 }
@@ -133,10 +161,18 @@ pub(super) fn what_was_seen(incident: &Incident) -> String {
     let stamp = when(incident.utc);
     match (&root.trace, root.kind) {
         (Some(trace), _) => {
-            format!("On {stamp}, {child} printed a {} stack trace{place}: {}.", language_word(trace.language), code(&incident.message))
+            format!(
+                "On {stamp}, {child} printed a {} stack trace{place}: {}.",
+                language_word(trace.language),
+                code(&incident.message)
+            )
         }
         (None, DetectorKind::Pattern | DetectorKind::Traceback) => {
-            format!("On {stamp}, {child} printed a line{place} that detector {} watches for: {}.", code(root.detector.as_str()), code(&incident.message))
+            format!(
+                "On {stamp}, {child} printed a line{place} that detector {} watches for: {}.",
+                code(root.detector.as_str()),
+                code(&incident.message)
+            )
         }
         (None, DetectorKind::Stall) => {
             format!("On {stamp}, {child} seemed to have stopped moving: {}.", code(&incident.message))

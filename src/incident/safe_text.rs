@@ -168,7 +168,10 @@ mod tests {
         assert_eq!(visible("a\x1b[31m\u{202e}b\0\r\n\tc"), "a\\x1b[31m\\u{202e}b\\x00\n\tc");
         assert_eq!(one_line(" a\nb\tc\u{9b} "), "a\\nb c\\u{9b}");
         assert_eq!(code("a``b`"), "``` a``b` ```");
-        assert_eq!(prose("see ![x](http://e/) a_b _c_ me@x.y www.z.y"), "see \\!\\[x\\](http\\://e/) a_b \\_c\\_ me&#64;x.y www\\.z.y");
+        assert_eq!(
+            prose("see ![x](http://e/) a_b _c_ me@x.y www.z.y"),
+            "see \\!\\[x\\](http\\://e/) a_b \\_c\\_ me&#64;x.y www\\.z.y"
+        );
     }
 
     proptest! {

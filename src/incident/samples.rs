@@ -11,7 +11,7 @@ pub(super) fn detection(kind: DetectorKind, detector: &str, message: &str) -> De
         detector: DetectorName::new(detector),
         kind,
         severity: Severity::Error,
-        stream: StreamId::new("child-001"),
+        stream: StreamId::new("child-002"),
         bytes: 0..0,
         lines: (0, 0),
         message: message.to_owned(),

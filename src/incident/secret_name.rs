@@ -2,23 +2,63 @@
 
 /// Words that make a name secret.
 const SECRET: [&str; 13] = [
-    "password", "passwd", "pwd", "passphrase", "passcode", "secret", "secrets", "token", "apikey", "credential",
-    "credentials", "cookie", "dsn",
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "secrets",
+    "token",
+    "apikey",
+    "credential",
+    "credentials",
+    "cookie",
+    "dsn",
 ];
 /// Words that make a following `key` secret.
 const KEYS: [&str; 13] = [
-    "api", "access", "private", "secret", "account", "signing", "encryption", "storage", "service", "auth", "master",
-    "session", "ssh",
+    "api",
+    "access",
+    "private",
+    "secret",
+    "account",
+    "signing",
+    "encryption",
+    "storage",
+    "service",
+    "auth",
+    "master",
+    "session",
+    "ssh",
 ];
 /// Words at the end that say: this is about a secret and not one itself.
 const HARMLESS_END: [&str; 26] = [
-    "file", "path", "dir", "url", "uri", "endpoint", "name", "id", "ids", "type", "count", "counts", "len", "length", "size",
-    "limit", "ttl", "expiry", "expires", "budget", "policy", "index", "usage", "sock", "pid", "sec",
+    "file", "path", "dir", "url", "uri", "endpoint", "name", "id", "ids", "type", "count", "counts", "len", "length",
+    "size", "limit", "ttl", "expiry", "expires", "budget", "policy", "index", "usage", "sock", "pid", "sec",
 ];
 /// Words that make a token one of text, not of access.
 const TEXT_TOKEN: [&str; 20] = [
-    "bos", "eos", "pad", "unk", "mask", "sep", "cls", "max", "min", "num", "n", "per", "special", "stop", "next", "last",
-    "first", "start", "end", "unexpected",
+    "bos",
+    "eos",
+    "pad",
+    "unk",
+    "mask",
+    "sep",
+    "cls",
+    "max",
+    "min",
+    "num",
+    "n",
+    "per",
+    "special",
+    "stop",
+    "next",
+    "last",
+    "first",
+    "start",
+    "end",
+    "unexpected",
 ];
 
 /// How sure a name is.
@@ -46,7 +86,8 @@ pub(super) fn secrecy(name: &str) -> Secrecy {
         // The shell's own `PWD` and `OLDPWD`.
         return if name == "PWD" || name == "OLDPWD" { Secrecy::None } else { Secrecy::Sure };
     }
-    let key = words.windows(2).any(|pair| matches!(pair, [first, key] if key == "key" && KEYS.contains(&first.as_str())));
+    let key =
+        words.windows(2).any(|pair| matches!(pair, [first, key] if key == "key" && KEYS.contains(&first.as_str())));
     if key {
         return Secrecy::Likely;
     }
@@ -59,7 +100,8 @@ fn words(name: &str) -> Vec<String> {
     let mut previous = ' ';
     for char in name.chars() {
         if char.is_ascii_alphanumeric() {
-            let begins = !previous.is_ascii_alphanumeric() || (char.is_ascii_uppercase() && previous.is_ascii_lowercase());
+            let begins =
+                !previous.is_ascii_alphanumeric() || (char.is_ascii_uppercase() && previous.is_ascii_lowercase());
             if begins {
                 words.push(String::new());
             }
