@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, control, generate, incidents, run, status};
+use super::{ColorChoice, analyze, control, generate, incidents, run, shim, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -78,4 +78,7 @@ pub enum Command {
     Completions(generate::CompletionsArgs),
     /// Print manual pages
     Man(generate::ManArgs),
+    /// Be the parent of one child
+    #[command(hide = true)]
+    Shim(shim::ShimArgs),
 }

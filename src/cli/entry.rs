@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 
 use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, Ui, analyze, control, generate, incidents, run, status};
+use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, control, generate, incidents, run, shim, status};
 use crate::monitor::command::ControlCommand;
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.
@@ -55,6 +55,9 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
         Command::Reject(args) => control::reject(&args, context),
         Command::Completions(args) => generate::completions(&args, context),
         Command::Man(args) => generate::man(&args, context),
+        Command::Shim(args) => {
+            shim::run(args).map(|()| ExitCode::Success).map_err(|error| Failure::new(FailureKind::Io, error))
+        }
     }
 }
 

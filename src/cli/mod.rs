@@ -15,6 +15,7 @@ mod generate;
 mod incidents;
 mod project;
 mod run;
+pub mod shim;
 mod since;
 mod status;
 mod ui;
