@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, look_around, run, shim};
+use super::{ColorChoice, analyze, control, generate, incidents, look_around, run, shim, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -46,10 +46,42 @@ pub struct Global {
 pub enum Command {
     /// Run and supervise a command
     Run(run::Args),
-    /// Parent of a child; started by the monitor
-    #[command(hide = true)]
-    Shim(shim::ShimArgs),
+    /// Show what is running here and how it is
+    Status(status::Args),
+    /// List and show what has failed
+    Incidents(incidents::Args),
+    /// Show what was done about failures and whether it helped
+    Analyze(analyze::Args),
+    /// Stop the command and end the run
+    Stop(control::AskArgs),
+    /// End the monitor and leave the command running
+    Detach(control::AskArgs),
+    /// Stop the command until `resume`
+    Pause(control::AskArgs),
+    /// Go on after a pause or a hold
+    Resume(control::AskArgs),
+    /// Stop the command and start it anew
+    Restart(control::AskArgs),
+    /// Stop the command and end the run as aborted
+    Abort(control::AskArgs),
+    /// Clear counters: restarts, identical failures, holds
+    Reset(control::AskArgs),
+    /// Read the configuration again
+    Reload(control::AskArgs),
+    /// Change a limit of this run
+    Set(control::SetArgs),
+    /// Approve an attempt that waits for a person
+    Approve(control::DecideArgs),
+    /// Reject an attempt that waits for a person
+    Reject(control::DecideArgs),
+    /// Print a completion script for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print manual pages
+    Man(generate::ManArgs),
     /// Finds out what changed; started by the monitor
     #[command(hide = true)]
     LookAround(look_around::Args),
+    /// Be the parent of one child
+    #[command(hide = true)]
+    Shim(shim::ShimArgs),
 }

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 
 use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, look_around, run, shim};
+use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, control, generate, incidents, look_around, run, shim, status};
+use crate::monitor::command::ControlCommand;
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.
 pub fn main() -> std::process::ExitCode {
@@ -39,9 +40,25 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
     match command {
         Command::Run(args) => run::run(args, context),
         Command::LookAround(args) => look_around::run(args, context),
-        Command::Shim(args) => shim::run(args)
-            .map(|()| ExitCode::Success)
-            .map_err(|error| Failure::new(FailureKind::Io, error).hint("the shim is started by `sentry run`")),
+        Command::Status(args) => status::run(&args, context),
+        Command::Incidents(args) => incidents::run(&args, context),
+        Command::Analyze(args) => analyze::run(&args, context),
+        Command::Stop(args) => control::ask(&ControlCommand::Stop, args, context),
+        Command::Detach(args) => control::ask(&ControlCommand::Detach, args, context),
+        Command::Pause(args) => control::ask(&ControlCommand::Pause, args, context),
+        Command::Resume(args) => control::ask(&ControlCommand::Resume, args, context),
+        Command::Restart(args) => control::ask(&ControlCommand::Restart, args, context),
+        Command::Abort(args) => control::ask(&ControlCommand::Abort, args, context),
+        Command::Reset(args) => control::ask(&ControlCommand::Reset, args, context),
+        Command::Reload(args) => control::ask(&ControlCommand::Reload, args, context),
+        Command::Set(args) => control::set(args, context),
+        Command::Approve(args) => control::approve(&args, context),
+        Command::Reject(args) => control::reject(&args, context),
+        Command::Completions(args) => generate::completions(&args, context),
+        Command::Man(args) => generate::man(&args, context),
+        Command::Shim(args) => {
+            shim::run(args).map(|()| ExitCode::Success).map_err(|error| Failure::new(FailureKind::Io, error))
+        }
     }
 }
 
@@ -65,7 +82,7 @@ fn show_clap_error(error: &clap::Error, env: &Env) -> ExitCode {
         Ok(()) => ExitCode::Success,
         Err(failure) => {
             ui.fail(&failure);
-            FailureKind::exit_code(failure.kind())
+            failure.kind().exit_code()
         }
     }
 }

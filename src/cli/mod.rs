@@ -3,15 +3,22 @@
 //! Start with [`args`] (what can be typed), then `entry` (parse, dispatch, exit code). [`Env`] is the only reader of the
 //! environment, [`Ui`] the only writer to the terminal, [`Failure`] the only bridge from errors to exit codes.
 
+mod analyze;
 pub mod args;
 mod context;
+mod control;
 mod entry;
 mod env;
 mod exit_code;
 mod failure;
+mod generate;
+mod incidents;
+mod project;
 mod look_around;
 mod run;
 pub mod shim;
+mod since;
+mod status;
 mod ui;
 
 pub use context::Context;
@@ -19,4 +26,6 @@ pub use entry::main;
 pub use env::Env;
 pub use exit_code::ExitCode;
 pub use failure::{Failure, FailureKind};
+pub use generate::reference;
+pub use project::{Project, config_failure};
 pub use ui::{ColorChoice, Ui};
