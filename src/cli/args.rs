@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, run};
+use super::{ColorChoice, config, init, run};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -44,6 +44,10 @@ pub struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at a directory and write its configuration
+    Init(init::Args),
     /// Run and supervise a command
     Run(run::Args),
+    /// Check or show the configuration
+    Config(config::Args),
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 
 use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, run};
+use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, config, init, run};
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.
 pub fn main() -> std::process::ExitCode {
@@ -37,7 +37,9 @@ fn parse_and_run(env: Env) -> ExitCode {
 
 fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure> {
     match command {
+        Command::Init(args) => init::run(&args, context),
         Command::Run(args) => run::run(args, context),
+        Command::Config(args) => config::run(&args, context),
     }
 }
 

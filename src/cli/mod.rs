@@ -4,11 +4,14 @@
 //! environment, [`Ui`] the only writer to the terminal, [`Failure`] the only bridge from errors to exit codes.
 
 pub mod args;
+mod config;
 mod context;
 mod entry;
 mod env;
 mod exit_code;
 mod failure;
+mod init;
+mod load;
 mod run;
 mod ui;
 
@@ -17,4 +20,5 @@ pub use entry::main;
 pub use env::Env;
 pub use exit_code::ExitCode;
 pub use failure::{Failure, FailureKind};
+pub use load::{Loaded, load, load_file};
 pub use ui::{ColorChoice, Ui};

@@ -89,9 +89,9 @@ fn captures(exit: &Exit) -> BTreeMap<String, String> {
 /// Name of a signal on Linux x86-64 and aarch64: `SIGSEGV`, `SIGRTMIN+3`; `signal 99` for what has none. Source: signal(7).
 pub fn signal_name(signal: i32) -> String {
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-        "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
     ];
     let standard = usize::try_from(signal).ok().and_then(|number| number.checked_sub(1)).and_then(|at| NAMES.get(at));
     match (standard, signal) {
@@ -132,13 +132,19 @@ mod tests {
                 "killed by SIGKILL; the kernel's out-of-memory killer was at work",
                 signaled(9, false, OutOfMemory::Certain),
             ),
-            ("killed by SIGKILL; probably by the kernel's out-of-memory killer", signaled(9, false, OutOfMemory::Likely)),
+            (
+                "killed by SIGKILL; probably by the kernel's out-of-memory killer",
+                signaled(9, false, OutOfMemory::Likely),
+            ),
             ("killed by SIGRTMIN+2", signaled(36, false, OutOfMemory::NoSign)),
             ("killed by signal 0", signaled(0, false, OutOfMemory::NoSign)),
             ("command not found: pythn", not_started(2, "pythn")),
             ("command may not be executed: ./train.sh", not_started(13, "./train.sh")),
             ("command could not be started: ./a.out: Exec format error", not_started(8, "./a.out: Exec format error")),
-            ("ended, and nobody saw how: the shim was killed", exit(Ending::Lost { why: "the shim was killed".to_owned() })),
+            (
+                "ended, and nobody saw how: the shim was killed",
+                exit(Ending::Lost { why: "the shim was killed".to_owned() }),
+            ),
         ] {
             assert_eq!(describe(&exit), expected);
         }
@@ -173,7 +179,9 @@ mod tests {
 
     #[test]
     fn signals_have_their_numbers() {
-        for (number, name) in [(1, "SIGHUP"), (9, "SIGKILL"), (15, "SIGTERM"), (16, "SIGSTKFLT"), (19, "SIGSTOP"), (31, "SIGSYS")] {
+        for (number, name) in
+            [(1, "SIGHUP"), (9, "SIGKILL"), (15, "SIGTERM"), (16, "SIGSTKFLT"), (19, "SIGSTOP"), (31, "SIGSYS")]
+        {
             assert_eq!(signal_name(number), name);
         }
     }
