@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, control, generate, incidents, look_around, run, shim, status};
+use super::{ColorChoice, analyze, config, control, generate, incidents, init, look_around, run, shim, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ pub struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at a directory and write its configuration
+    Init(init::Args),
     /// Run and supervise a command
     Run(run::Args),
     /// Show what is running here and how it is
@@ -84,4 +86,6 @@ pub enum Command {
     /// Be the parent of one child
     #[command(hide = true)]
     Shim(shim::ShimArgs),
+    /// Check or show the configuration
+    Config(config::Args),
 }

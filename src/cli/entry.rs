@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 
 use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, control, generate, incidents, look_around, run, shim, status};
+use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, config, control, generate, incidents, init, look_around, run, shim, status};
 use crate::monitor::command::ControlCommand;
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.
@@ -38,6 +38,7 @@ fn parse_and_run(env: Env) -> ExitCode {
 
 fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure> {
     match command {
+        Command::Init(args) => init::run(&args, context),
         Command::Run(args) => run::run(args, context),
         Command::LookAround(args) => look_around::run(args, context),
         Command::Status(args) => status::run(&args, context),
@@ -59,6 +60,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
         Command::Shim(args) => {
             shim::run(args).map(|()| ExitCode::Success).map_err(|error| Failure::new(FailureKind::Io, error))
         }
+        Command::Config(args) => config::run(&args, context),
     }
 }
 

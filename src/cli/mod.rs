@@ -5,6 +5,7 @@
 
 mod analyze;
 pub mod args;
+mod config;
 mod context;
 mod control;
 mod entry;
@@ -15,6 +16,8 @@ mod generate;
 mod incidents;
 mod project;
 mod look_around;
+mod init;
+mod load;
 mod run;
 pub mod shim;
 mod since;
@@ -28,4 +31,5 @@ pub use exit_code::ExitCode;
 pub use failure::{Failure, FailureKind};
 pub use generate::reference;
 pub use project::{Project, config_failure};
+pub use load::{Loaded, load, load_file};
 pub use ui::{ColorChoice, Ui};

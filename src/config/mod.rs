@@ -5,6 +5,7 @@
 //! collected as a [`ConfigError`] with its place; nothing stops at the first one.
 
 mod check;
+mod convert;
 mod detectors;
 mod globs;
 mod healing;
@@ -28,6 +29,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use convert::convert;
 pub use model::*;
 pub use parse::{decode, defaults, parse, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};

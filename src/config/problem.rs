@@ -56,6 +56,21 @@ macro_rules! shown {
                 &self.0
             }
 
+            /// The same, with another name for its file.
+            #[must_use]
+            pub fn in_file(mut self, file: Option<&Path>) -> Self {
+                self.0.file = file.map(Path::to_path_buf);
+                self
+            }
+
+            /// The same, its file named as seen from a directory: short where it is inside.
+            #[must_use]
+            pub fn seen_from(mut self, directory: &Path) -> Self {
+                let inside = |file: &PathBuf| file.strip_prefix(directory).map(Path::to_path_buf).ok();
+                self.0.file = self.0.file.as_ref().and_then(inside).or(self.0.file);
+                self
+            }
+
             /// Several lines with the source and a caret, coloured for a terminal or plain. No line end at the end.
             pub fn render(&self, coloured: bool) -> String {
                 self.0.render($level, coloured)
