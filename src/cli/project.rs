@@ -1,6 +1,7 @@
 //! Which project a command is about, and its configuration.
 #![expect(clippy::disallowed_methods, reason = "a project is found by looking for its files")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Failure, FailureKind};
@@ -11,6 +12,9 @@ use crate::paths::Layout;
 
 /// Keys that move sentry's own files. Only a configuration that names one of them has to be read to find those files.
 const MOVING_KEYS: [&str; 3] = ["state_path", "incidents_dir", "log_dir"];
+
+/// One byte more than the parser takes, so that it is the parser that refuses.
+const MAX_READ: u64 = config::MAX_BYTES as u64 + 1;
 
 /// A project directory and what is known of it without reading much.
 #[derive(Clone, Debug)]
@@ -96,6 +100,26 @@ impl Project {
         self.config_for(context, Vec::new())
     }
 
+    /// The configuration once more, for a monitor that runs: all errors in words, warnings dropped.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in words.
+    pub fn config_again(&self, variables: &BTreeMap<String, String>, command: Vec<String>) -> Result<Config, String> {
+        let Some(file) = &self.file else {
+            return Err("there is no configuration file: the run was started on built-in defaults".to_owned());
+        };
+        let command = (!command.is_empty()).then_some(command);
+        let bytes = read_capped(file, MAX_READ, LastLink::Follow).map_err(|error| error.to_string())?.bytes;
+        let (mut config, _) = config::decode(&bytes, Some(file))
+            .and_then(|text| {
+                let variable = |name: &str| variables.get(name).cloned();
+                config::parse_with_command(text, Some(file), &self.root, &variable, command)
+            })
+            .map_err(|errors| errors.iter().map(|error| error.render(false)).collect::<Vec<_>>().join("\n\n"))?;
+        config.file = Some(file.clone());
+        Ok(config)
+    }
+
     /// The same with a command in place of the configured one, unless it is empty.
     ///
     /// # Errors
@@ -139,9 +163,7 @@ fn config_in(root: &Path) -> Option<PathBuf> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    // One byte more than the parser takes, so that it is the parser that refuses.
-    let most = u64::try_from(config::MAX_BYTES).unwrap_or(u64::MAX);
-    match read_capped(file, most.saturating_add(1), LastLink::Follow) {
+    match read_capped(file, MAX_READ, LastLink::Follow) {
         Ok(content) => Ok(content.bytes),
         Err(error) => Err(read_failure(error)),
     }
