@@ -127,7 +127,13 @@ impl State {
         let gathering = self.memory.gathering.as_ref()?;
         let settle = self.config.healing.settle;
         let ended = self.memory.child.as_ref().is_some_and(|child| child.exit.is_some());
-        (!ended).then(|| (gathering.last + settle).min(gathering.since + settle + LONGEST_CASCADE))
+        if ended {
+            return None; // It settles when all that the child has printed has been read.
+        }
+        let longest = gathering.since + settle + LONGEST_CASCADE;
+        // A trace that is still being printed belongs to the cascade, unless every detection is to stand alone.
+        let open = !settle.is_zero() && self.live.values().any(|live| live.open);
+        Some(if open { longest } else { (gathering.last + settle).min(longest) })
     }
 
     pub(super) fn settle_when_quiet(&mut self, fx: &mut Effects) {
