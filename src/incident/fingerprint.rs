@@ -67,6 +67,10 @@ pub fn normalise(message: &str) -> String {
     out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+pub(super) fn warm_up() {
+    LazyLock::force(&FOLDED);
+}
+
 /// Groups of [`FOLDED`] and what takes their place; the group `keep` has none.
 const PLACEHOLDERS: [(&str, &str); 8] = [
     ("time", "<time>"),

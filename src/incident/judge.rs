@@ -63,6 +63,10 @@ pub fn category(root: &Detection, exit: Option<&Exit>) -> Category {
     }
 }
 
+pub(super) fn warm_up() {
+    LazyLock::force(&SIGNS_SET);
+}
+
 fn by_trace(trace: &Trace) -> Category {
     let exception = trace.exception.as_deref().unwrap_or_default();
     let is_assertion = exception.rsplit(['.', ':']).next().is_some_and(|name| {

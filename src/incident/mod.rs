@@ -12,6 +12,7 @@ pub mod report_view;
 mod report_words;
 pub mod safe_text;
 mod secret_name;
+mod warm_up;
 
 #[cfg(test)]
 mod samples;
@@ -23,3 +24,4 @@ pub use redact::Redactor;
 pub use report::render;
 pub use report_frames::{frame_file, frame_file_name};
 pub use report_words::exit_words;
+pub use warm_up::warm_up;

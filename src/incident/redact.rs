@@ -38,8 +38,6 @@ impl std::fmt::Debug for Redactor {
 impl Redactor {
     /// A redactor that knows the values of the secret-looking variables of `env`.
     pub fn new(env: &BTreeMap<String, String>) -> Self {
-        LazyLock::force(&COMPILED);
-        LazyLock::force(&PLACEHOLDER);
         let secret = |(name, value): &(&String, &String)| {
             value.len() >= MIN_ENV_VALUE && secrecy(name) != Secrecy::None && !is_switch(value)
         };
@@ -141,6 +139,11 @@ impl Redactor {
         spans.retain(|span| !span.is_empty() && replaced.iter().all(|at| !touches(span, at) || around(span, at)));
         spans
     }
+}
+
+pub(super) fn warm_up() {
+    LazyLock::force(&COMPILED);
+    LazyLock::force(&PLACEHOLDER);
 }
 
 /// A private key, a password, … in the match of a rule.
