@@ -168,8 +168,10 @@ impl Plain {
                 self.take()
             }
             Shape::Header { .. } | Shape::GroupHeader => Next::End,
-            Shape::Blank => self.hold(text, 1),
-            Shape::Exception { name, message } if indent <= self.indent && !syntax::is_log(text) => {
+            Shape::Blank => self.hold(text, MAX_FOREIGN),
+            Shape::Exception { name, message }
+                if indent <= self.indent && syntax::is_exception_name(name) && !syntax::is_log(text) =>
+            {
                 if self.headless && !syntax::is_syntax_error(name) {
                     return Next::End;
                 }
