@@ -135,7 +135,7 @@ fn is_goroutine(text: &str) -> bool {
     HEADER.is_match(text)
 }
 
-/// `	/srv/app/main.go:12 +0x1d`
+/// `/srv/app/main.go:12 +0x1d`, indented.
 struct FileLine<'t> {
     file: &'t str,
     line: Option<u32>,
@@ -275,6 +275,7 @@ impl Open {
         if left == 0 || text.starts_with("panic: ") {
             return Next::End;
         }
+        self.message_done |= text.starts_with("PC=0x");
         if !self.message_done {
             self.message.push('\n');
             self.message.push_str(text);

@@ -31,6 +31,7 @@ impl Grammar for JavaScript {
             r"^\s*(?:Uncaught )?\[?[A-Z][A-Za-z]*Error(?: \[\w+\])?: ",
             r"\[UnhandledPromiseRejection: ",
             r"\(Use `node --trace-uncaught ",
+            r"^Node\.js v\d",
             r"^  ● .",
             r"^ *FAIL +\S.* > ",
             r"^ *failureType: '",
@@ -51,12 +52,16 @@ impl Grammar for JavaScript {
         let open = if let Some(first) = parse_frame(text).or_else(|| parse_pointed(text)) {
             of_frame(before, text, first)?
         } else if trimmed.starts_with("(Use `node --trace-uncaught") {
-            of_thrown(before, line)?
-        } else if let Some(name) = trimmed.strip_prefix("● ") {
+            of_thrown(before)?
+        } else if text.starts_with("Node.js v") {
+            let mut open = of_thrown(before)?;
+            open.last_line = before.iter().rev().find(|l| !l.text.trim().is_empty()).map(|l| l.number);
+            open
+        } else if let Some(name) = text.strip_prefix("  ● ") {
             let console = name.starts_with("Console") || name.starts_with("Validation");
             return (!console)
                 .then(|| Box::new(Open::new(Head::default(), line.number, Place::RunnerHead)) as Box<dyn OpenTrace>);
-        } else if trimmed.starts_with("FAIL ") {
+        } else if trimmed.starts_with("FAIL ") && text.contains(" > ") {
             let mut open = Open::new(Head::default(), line.number, Place::RunnerHead);
             open.vitest = true;
             open
@@ -87,7 +92,7 @@ fn of_head(before: &[TextLine], line: &TextLine) -> Option<Open> {
 }
 
 /// A thrown value that is no error: Node prints the place, the code, the value, and how to learn more.
-fn of_thrown(before: &[TextLine], line: &TextLine) -> Option<Open> {
+fn of_thrown(before: &[TextLine]) -> Option<Open> {
     let caret = before.iter().rposition(|l| is_caret(&l.text))?;
     let header = header_above(before.get(..caret)?)?;
     let value: Vec<&str> = before.iter().skip(caret + 1).map(|l| l.text.as_str()).collect();
@@ -95,12 +100,17 @@ fn of_thrown(before: &[TextLine], line: &TextLine) -> Option<Open> {
     let value = value.trim().trim_start_matches("Uncaught:").trim_start_matches("Uncaught ").trim().to_owned();
     let mut open = Open::new(Head { message: value, ..Head::default() }, header.number, Place::Done);
     open.header = parse_header(&header.text).map(|(file, line)| (file.to_owned(), line));
-    open.proved = line.number > header.number;
+    open.proved = true;
     Some(open)
 }
 
 /// Finds the head of the trace whose first frame follows `before`, and whether it alone proves that this is a trace.
 fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
+    if let Some((label, value)) = before.split_last()
+        && label.text.trim() == "Thrown at:"
+    {
+        return of_thrown(value).map(|open| (open, true));
+    }
     let mut nearest = true;
     for (at, line) in before.iter().enumerate().rev() {
         let text = line.text.as_str();
@@ -115,7 +125,10 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
             .or_else(|| if record || nearest { Head::inside(text) } else { None })
             .or_else(|| if nearest && !record { Head::named(text).or_else(|| bun(text)) } else { None });
         if let Some(mut head) = head {
-            for more in before.iter().skip(at + 1).filter(|more| !is_code(&more.text)) {
+            let below = before.get(at + 1..).unwrap_or_default();
+            // Deno prints the code that threw between the head and the stack.
+            let code = below.iter().any(|more| is_caret(&more.text));
+            for more in below.iter().filter(|more| !code && !is_code(&more.text)) {
                 head.message.push('\n');
                 head.message.push_str(&more.text);
             }
@@ -164,6 +177,11 @@ fn mocha_title(above: &[TextLine]) -> Option<&TextLine> {
     None
 }
 
+/// `✖ adds (1.9ms)`, as the reporter of Node's test runner prints it.
+fn is_failed_test(text: &str) -> bool {
+    text.trim_start().starts_with("✖ ") && text.trim_end().ends_with("ms)")
+}
+
 /// Where the reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -186,6 +204,8 @@ enum Place {
 struct Open {
     head: Head,
     first_line: u64,
+    /// The last line, where it is in front of the starter.
+    last_line: Option<u64>,
     place: Place,
     /// The place that Node prints above the code.
     header: Option<(String, Option<u32>)>,
@@ -210,6 +230,7 @@ impl Open {
         Self {
             head,
             first_line,
+            last_line: None,
             place,
             header: None,
             more: Vec::new(),
@@ -238,7 +259,7 @@ impl Open {
             } else if let Some(top) = code.iter().rev().take_while(|l| is_code(&l.text)).last() {
                 open.first_line = top.number;
             }
-        } else if let Some(title) = mocha_title(above) {
+        } else if let Some(title) = above.last().filter(|l| is_failed_test(&l.text)).or_else(|| mocha_title(above)) {
             open.first_line = title.number;
         }
         open.braced = open.head.indent > 0 && above.last().is_some_and(|l| l.text.ends_with('{'));
@@ -316,6 +337,8 @@ impl Open {
             self.after(text);
             return Next::Take;
         }
+        // Next.js opens the braces around the digest at the end of a line of code.
+        self.braced |= trimmed.starts_with("digest: ") && indent(text) > 0;
         if is_between_frames(trimmed) || (self.braced && trimmed.starts_with('}')) {
             self.place = Place::Frames(0);
             return Next::Take;
@@ -457,8 +480,8 @@ impl OpenTrace for Open {
         }
         let language = language_of(&self.frames, in_app_top);
         self.head.message = self.head.message.trim_end().to_owned();
-        let Self { head, frames, causes, first_line, .. } = *self;
-        Some(reading(language, head, frames, in_app_top, causes, first_line))
+        let Self { head, frames, causes, first_line, last_line, .. } = *self;
+        Some(Reading { last_line, ..reading(language, head, frames, in_app_top, causes, first_line) })
     }
 }
 
@@ -539,9 +562,24 @@ mod tests {
                 "1-7 typescript TypeError \"y\" [src/a.ts:3 f, a.test.ts:5 -] top 0 causes []",
             ),
             (
+                "Next.js with code and digest",
+                " ⨯ Error: boom\n    at Page (app/page.tsx:3:9)\n  2 |\n> 3 |   throw x;\n    |         ^\n  4 | } {\n  digest: '2338'\n}\n GET / 500",
+                "1-8 typescript Error \"boom\" [app/page.tsx:3 Page] top 0 causes []",
+            ),
+            (
                 "Deno",
                 "error: Uncaught (in promise) TypeError: x\n  throw y;\n        ^\n    at f (file:///srv/a.ts:2:9)",
                 "1-4 typescript TypeError \"x\" [file:///srv/a.ts:2 f] top 0 causes []",
+            ),
+            (
+                "a thrown object, without and with its stack",
+                "\n/srv/a.js:1\nthrow { code: 5 };\n^\n{ code: 5 }\n\nNode.js v20.20.2\n/srv/a.js:1\nthrow 7;\n^\n7\nThrown at:\n    at /srv/a.js:1:1\n    at g (/srv/a.js:3:1)",
+                "2-5 javascript - \"{ code: 5 }\" [/srv/a.js:1 -] top 0 causes []\n8-14 javascript - \"7\" [/srv/a.js:1 -, /srv/a.js:3 g] top 0 causes []",
+            ),
+            (
+                "a failed test of Node's runner, with an elided event",
+                "✖ adds (1.9ms)\n  AssertionError [ERR_ASSERTION]: no\n  \n      at f (/srv/a.js:1:2)\n  Emitted 'error' event at:\n      at g (/srv/a.js:2:2)\n      [... lines matching original stack trace ...]\n      at h (/srv/a.js:3:2) {\n    code: 'E'\n  }\n\nok",
+                "1-10 javascript AssertionError \"no\" [/srv/a.js:1 f, /srv/a.js:2 g, /srv/a.js:3 h] top 0 causes []",
             ),
             (
                 "out of heap",

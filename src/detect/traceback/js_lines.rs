@@ -91,7 +91,7 @@ pub(super) fn is_code(text: &str) -> bool {
 /// `... 5 lines matching cause stack trace ...`
 pub(super) fn is_elision(text: &str) -> bool {
     let trimmed = text.trim_start();
-    trimmed.starts_with("... ") && trimmed.contains(" lines matching ")
+    (trimmed.starts_with("... ") || trimmed.starts_with("[... ")) && trimmed.contains("lines matching ")
 }
 
 /// Type and message of an error as it is printed.

@@ -26,6 +26,7 @@ impl Grammar for Jvm {
     fn starters(&self) -> &'static [&'static str] {
         &[
             r#"Exception in thread ""#,
+            r"^\s+=> [a-z][\w.]*\.[A-Z][\w$]*",
             r"\bat [^()]+\.[^()]+ ?\((?:[^()]*\.(?:java|kt|kts|scala|groovy|clj|sc|rb|mirah|xtend)(?::\d+)?|Native Method|Unknown Source(?::\d+)?|<generated>|<Unknown>|SourceFile(?::\d+)?|NO_SOURCE_FILE:\d+)\)",
         ]
     }
@@ -36,6 +37,11 @@ impl Grammar for Jvm {
             let (head, first_line) = find_head(before)?;
             let mut open = Open::new(head, first_line);
             open.frame(first);
+            return Some(Box::new(open));
+        }
+        if let Some(failure) = text.trim_start().strip_prefix("=> ") {
+            let mut open = Open::new(Head::bare(failure)?, line.number);
+            open.launcher = true;
             return Some(Box::new(open));
         }
         let head = Head::of_thread(text)?;
@@ -54,7 +60,7 @@ impl Head {
     /// `java.lang.IllegalStateException: message`, alone on its line.
     fn bare(text: &str) -> Option<Self> {
         static BARE: LazyLock<Regex> =
-            LazyLock::new(|| pattern(r"^\s*((?:[\p{L}_$][\w$-]*[./])*[\p{L}_$][\w$]*)(?:: ?(.*))?$"));
+            LazyLock::new(|| pattern(r"^\s*(?:<#[0-9a-f]+> )?((?:[\p{L}_$][\w$-]*[./])*[\p{L}_$][\w$]*)(?:: ?(.*))?$"));
         let found = BARE.captures(text)?;
         let name = group(&found, 1);
         (is_type(name) && !text.contains("java.lang.Thread.State:"))
@@ -67,6 +73,14 @@ impl Head {
             pattern(r#"Exception in thread ".*?" ((?:[\p{L}_$][\w$]*\.)*[\p{L}_$][\w$]*)(?:: ?(.*))?$"#)
         });
         let found = THREAD.captures(text)?;
+        Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
+    }
+
+    /// What a type's own `toString` makes of it: `Boom[code=5]`, `a.Boom{code=5}`.
+    fn described(text: &str) -> Option<Self> {
+        static DESCRIBED: LazyLock<Regex> =
+            LazyLock::new(|| pattern(r"^\s*((?:[\p{L}_$][\w$]*\.)*\p{Lu}[\w$]*)([\[({@].*)$"));
+        let found = DESCRIBED.captures(text)?;
         Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
     }
 
@@ -124,7 +138,7 @@ fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
     // Not every head is on a line of its own or has a record in front.
     let last = before.last()?;
     let text = without_tool(&last.text);
-    if let Some(head) = Head::inside(text) {
+    if let Some(head) = Head::inside(text).or_else(|| Head::described(text)) {
         return Some((head, last.number));
     }
     (begins_record(text) && sounds_bad(text))
@@ -149,7 +163,7 @@ fn without_tool(text: &str) -> &str {
 /// Reads a frame line. `Some(None)` is a line in a frame's place that names no code (`at (Coroutine boundary)`).
 fn parse_frame(text: &str) -> Option<Option<TraceFrame>> {
     static FRAME: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*at ([^()]*[^()\s]) ?\(([^()]*)\)(?: ~?\[[^\]]*\])*(?: \[\d+ skipped\])?\s*$"));
+        LazyLock::new(|| pattern(r#"^\s*at ([^()]*[^()\s]) ?\(([^()]*)\)(?: ~?\[[^\]]*\])*"?\s*$"#));
     static SOURCE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^:()\s][^:()]*?)(?::(-?\d+))?$"));
     if text.trim() == "at (Coroutine boundary)" || text.trim() == "(Coroutine boundary)" {
         return Some(None);
@@ -207,7 +221,10 @@ fn parse_link(text: &str) -> Option<(Link, &str)> {
         [("Caused by:", Link::Cause), ("Wrapped by:", Link::Wrapper), ("Suppressed:", Link::Suppressed)]
     {
         if let Some(rest) = trimmed.strip_prefix(label) {
-            return Some((link, rest.trim_start()));
+            let rest = rest.trim_start();
+            // Logback's encoder for Logstash puts a hash of the stack in front.
+            let hashed = rest.strip_prefix("<#").and_then(|rest| rest.split_once("> ")).map(|(_, rest)| rest);
+            return Some((link, hashed.unwrap_or(rest)));
         }
     }
     None
@@ -238,6 +255,8 @@ struct Open {
     wrapped: bool,
     /// Indentation of the suppressed exception that the reader is in.
     suppressed: Option<usize>,
+    /// JUnit's console launcher prints the frames without `at`.
+    launcher: bool,
     /// For each frame, whether it is a suppressed exception's, where nobody looks first.
     aside: Vec<bool>,
 }
@@ -254,6 +273,7 @@ impl Open {
             links: Vec::new(),
             wrapped: false,
             suppressed: None,
+            launcher: false,
             aside: Vec::new(),
         }
     }
@@ -285,8 +305,12 @@ impl Open {
             self.place = Place::LinkType;
             return;
         }
+        if rest.starts_with("[CIRCULAR REFERENCE") {
+            // An exception that the chain has named already; it has no frames.
+            self.place = Place::Frames(0);
+            return;
+        }
         self.place = Place::LinkMessage(0);
-        let rest = rest.strip_prefix("[CIRCULAR REFERENCE:").map_or(rest, |inner| inner.trim_end_matches(']'));
         let (exception, message) = rest.split_once(": ").unwrap_or((rest.trim_end_matches(':'), ""));
         self.links.push(Head { exception: Some(exception.trim().to_owned()), message: message.to_owned() });
     }
@@ -315,7 +339,8 @@ impl Open {
 impl OpenTrace for Open {
     fn push(&mut self, line: &TextLine) -> Next {
         let text = without_tool(&line.text);
-        if let Some(parsed) = parse_frame(text) {
+        let bare = if self.launcher { parse_frame(&format!("at {}", text.trim_start())) } else { None };
+        if let Some(parsed) = parse_frame(text).or(bare) {
             self.frame(parsed);
             return Next::Take;
         }
@@ -387,6 +412,9 @@ impl OpenTrace for Open {
             exception = cause_chain.pop();
             cause_chain.reverse();
         }
+        if self.launcher && self.frames.is_empty() {
+            return None;
+        }
         Some(Reading {
             trace: Trace {
                 language,
@@ -408,6 +436,7 @@ impl OpenTrace for Open {
 fn is_note(text: &str) -> bool {
     let trimmed = text.trim_start();
     trimmed.starts_with("[CIRCULAR REFERENCE")
+        || trimmed == "[...]"
         || trimmed == "Driver stacktrace:"
         || trimmed.starts_with("Original Stack Trace:")
         || trimmed.starts_with("*__checkpoint")
@@ -430,7 +459,7 @@ mod tests {
             (
                 "causes, suppressed with their own cause, circular",
                 "a.B: outer\n\tat a.C.f(C.java:1)\n\tSuppressed: a.S: s\n\t\tat a.R.close(R.java:2)\n\t\tCaused by: a.T: t\n\t\t\tat a.R.g(R.java:3)\nCaused by: a.D: inner\n\tat a.E.h(E.java:4)\n\t... 1 more\nCaused by: [CIRCULAR REFERENCE: a.B: outer]",
-                "1-10 java a.B \"outer\" [C.java:1 a.C.f, R.java:2 a.R.close, R.java:3 a.R.g, E.java:4 a.E.h] top 3 causes [a.D, a.B]",
+                "1-10 java a.B \"outer\" [C.java:1 a.C.f, R.java:2 a.R.close, R.java:3 a.R.g, E.java:4 a.E.h] top 3 causes [a.D]",
             ),
             (
                 "inside a log record",
@@ -461,6 +490,21 @@ mod tests {
                 "without frames",
                 "Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space\nbye",
                 "1-1 java java.lang.OutOfMemoryError \"Java heap space\" [] top - causes []",
+            ),
+            (
+                "a type that describes itself",
+                "Boom[code=5]\n\tat a.B.c(B.java:1)",
+                "1-2 java Boom \"[code=5]\" [B.java:1 a.B.c] top 0 causes []",
+            ),
+            (
+                "JUnit's console launcher",
+                "    => org.opentest4j.AssertionFailedError: expected: <1>\n       org.junit.jupiter.api.AssertionUtils.fail(AssertionUtils.java:55)\n       a.T.t(T.java:9)\n       [...]\n\nTest run finished",
+                "1-4 java org.opentest4j.AssertionFailedError \"expected: <1>\" [AssertionUtils.java:55 org.junit.jupiter.api.AssertionUtils.fail, T.java:9 a.T.t] top 1 causes []",
+            ),
+            (
+                "hashes of stacks",
+                "<#1a2b> a.X: m\n\tat a.B.c(B.java:1)\n\t... 27 frames excluded\nCaused by: <#3c4d> a.Y: n\n\tat a.B.d(B.java:2)",
+                "1-5 java a.X \"m\" [B.java:1 a.B.c, B.java:2 a.B.d] top 1 causes [a.Y]",
             ),
             (
                 "sbt's tags",

@@ -139,3 +139,79 @@ pub(super) fn assert_corpus(grammar: &dyn Grammar, languages: &[&str], events: u
     assert_eq!(seen, events, "events of {languages:?} in the corpus");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{go::Go, js::JavaScript, jvm::Jvm, rust::Rust};
+    use super::*;
+
+    /// Lines that some grammar has a word for, so that random logs reach the depths of all of them.
+    const LINES: &[&str] = &[
+        "",
+        "x",
+        "}",
+        "  ^^^",
+        "panic: a [recovered]",
+        "\tpanic: b",
+        "goroutine 1 [running]:",
+        "main.main()",
+        "\t/srv/a/main.go:3 +0x1d",
+        "==================",
+        "WARNING: DATA RACE",
+        "2026/01/01 [Recovery] panic recovered:",
+        "/srv/a.go:1 (0x1)",
+        "Exception in thread \"main\" a.B: x",
+        "\tat a.B.c(B.java:1)",
+        "Caused by: a.B: é",
+        "\tSuppressed: a.C",
+        "\t... 3 more",
+        "[CIRCULAR REFERENCE: a.B]",
+        "Caused by:",
+        "thread 'main' panicked at src/a.rs:1:2:",
+        "thread 'main' panicked at 'é",
+        "b', src/a.rs:1:2",
+        "stack backtrace:",
+        "   0: a::b",
+        "             at src/a.rs:1:2",
+        "note: run with",
+        "Error: é",
+        "Location:",
+        "/srv/a.js:1",
+        "TypeError: é {",
+        "    at f (/srv/a.js:1:2) {",
+        "    at /srv/a.js:1:2",
+        "  [errors]: [",
+        "  [cause]: Error: é",
+        "  ]",
+        "  ● é › x",
+        " FAIL  a > é",
+        " ❯ f a.ts:1:2",
+        "  failureType: 'é'",
+        "not ok 1 - x",
+        "  stack: |-",
+        "<--- Last few GCs --->",
+        "FATAL ERROR: x",
+        "(Use `node --trace-uncaught ...",
+        "Node.js v20",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_log_is_read_in_order(picks in prop::collection::vec((0..LINES.len(), ".{0,12}"), 0..40)) {
+            let lines: Vec<String> =
+                picks.iter().map(|(at, noise)| if noise.len() % 5 == 4 { noise.clone() } else { LINES[*at].to_owned() }).collect();
+            let log = lines.join("\n");
+            let grammars: [&dyn Grammar; 4] = [&JavaScript, &Jvm, &Go, &Rust];
+            for grammar in grammars {
+                let mut ahead = 0;
+                for (reading, last) in read_all(grammar, &log) {
+                    prop_assert!(ahead < reading.first_line && reading.first_line <= last);
+                    prop_assert!(last <= log.split('\n').count() as u64);
+                    prop_assert!(reading.trace.in_app_top.is_none_or(|at| reading.trace.frames[at].in_app));
+                    ahead = last;
+                }
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::lex::{begins_record, frame, group, indent, line_number, pattern};
+use super::lex::{begins_record, frame, group, indent, line_number, pattern, sounds_bad};
 use super::{Grammar, Next, OpenTrace, Reading, TextLine};
 use crate::detect::{Language, Trace, TraceFrame};
 
@@ -52,8 +52,8 @@ impl Grammar for Rust {
 /// `thread 'main' panicked at src/main.rs:4:5:` and the older `panicked at 'message', src/main.rs:4:5`.
 fn of_panic(line: &TextLine) -> Option<Open> {
     static NEW: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"\bthread '.*?'(?: \(\d+\))? panicked at ([^'].*?):(\d+):\d+:$"));
-    static OLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bthread '.*?'(?: \(\d+\))? panicked at '(.*)$"));
+        LazyLock::new(|| pattern(r"(?:\bthread '.*?'(?: \(\d+\))? |^)panicked at ([^'].*?):(\d+):\d+:$"));
+    static OLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:\bthread '.*?'(?: \(\d+\))? |^)panicked at '(.*)$"));
     if let Some(found) = NEW.captures(&line.text) {
         let mut open = Open::new("panic", String::new(), line.number, Place::FirstLine);
         open.location(group(&found, 1), group(&found, 2));
@@ -78,6 +78,10 @@ fn is_abort(text: &str) -> bool {
 fn of_abort(line: &TextLine) -> Open {
     match line.text.strip_prefix("fatal runtime error: ") {
         Some(message) => Open::new("fatal runtime error", message.to_owned(), line.number, Place::Aborted),
+        // The allocator's handler goes on like a panic, with a note or a backtrace.
+        None if line.text.starts_with("memory ") => {
+            Open::new("fatal runtime error", line.text.clone(), line.number, Place::Section)
+        }
         None => Open::new("fatal runtime error", line.text.clone(), line.number, Place::Aborting),
     }
 }
@@ -86,10 +90,14 @@ fn of_abort(line: &TextLine) -> Open {
 fn of_chain(before: &[TextLine], line: &TextLine) -> Option<Open> {
     static HEAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:.*\s)?(Error|error):(?: (.*))?$"));
     let numbered = Numbered::parse(&line.text);
-    let at = before.iter().rposition(|head| HEAD.is_match(&head.text))?;
+    if numbered.is_none() && !Section::is_title(&line.text) {
+        return None;
+    }
+    let logged = |head: &TextLine| begins_record(&head.text) && sounds_bad(&head.text);
+    let at = before.iter().rposition(|head| HEAD.is_match(&head.text) || (numbered.is_none() && logged(head)))?;
     let (head, between) = (before.get(at)?, before.get(at + 1..).unwrap_or_default());
-    let found = HEAD.captures(&head.text)?;
-    let message = group(&found, 2).trim();
+    let found = HEAD.captures(&head.text);
+    let message = found.as_ref().map_or(head.text.as_str(), |found| group(found, 2)).trim();
     // color-eyre puts the whole chain under the label; everybody else says what the error is, then leaves a line.
     if numbered.is_some() != message.is_empty() || between.iter().any(|l| begins_record(&l.text)) {
         return None;
@@ -356,6 +364,11 @@ impl Open {
         if let Some(place) = text.strip_prefix("Location: ") {
             return self.in_location(&format!(" {place}"));
         }
+        // Some hooks print the frames without a title.
+        if !self.chain && Numbered::parse(text).is_some() {
+            self.section = Section::Backtrace;
+            return self.in_backtrace(text);
+        }
         let hint =
             ["Backtrace omitted.", "Run with RUST_BACKTRACE=", "Warning: SpanTrace", "Suggestion:", "Note:", "Help:"];
         if hint.iter().any(|start| text.trim_start().starts_with(start)) { Next::Take } else { Next::End }
@@ -500,9 +513,24 @@ mod tests {
                 "2-3 rust fatal runtime error \"stack overflow, aborting\" [] top - causes []",
             ),
             (
+                "allocation failed",
+                "memory allocation of 64 bytes failed\nstack backtrace:\n   0: a::main\n             at ./src/main.rs:7:3\nnote: Some details are omitted\nAborted",
+                "1-5 rust fatal runtime error \"memory allocation of 64 bytes failed\" [./src/main.rs:7 a::main] top 0 causes []",
+            ),
+            (
                 "anyhow with causes and a backtrace",
                 "Error: cannot load\n\nCaused by:\n    0: cannot read x\n    1: No such file\n\nStack backtrace:\n   0: anyhow::error::f\n             at /root/.cargo/registry/src/x/anyhow-1/src/error.rs:5:5\n   1: a::load\n             at ./src/main.rs:5:9\nexit 1",
                 "1-11 rust Error \"cannot load\" [/root/.cargo/registry/src/x/anyhow-1/src/error.rs:5 anyhow::error::f, ./src/main.rs:5 a::load] top 1 causes [cannot read x, No such file]",
+            ),
+            (
+                "an error chain in a log record",
+                "2026-01-01T10:00:00Z ERROR app: sync failed\n\nCaused by:\n    0: timeout\n    1: host down\n2026-01-01T10:00:01Z INFO x",
+                "1-5 rust Error \"2026-01-01T10:00:00Z ERROR app: sync failed\" [] top - causes [timeout, host down]",
+            ),
+            (
+                "a hook that logs panics, frames without a title",
+                "[ERROR panic] thread 'w' panicked at 'boom': src/main.rs:5\n   0: a::main\n             at src/main.rs:5:3\nx",
+                "1-3 rust panic \"boom\" [src/main.rs:5 -, src/main.rs:5 a::main] top 1 causes []",
             ),
             (
                 "anyhow with one cause, eyre's location",
