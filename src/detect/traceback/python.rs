@@ -180,6 +180,8 @@ impl Plain {
                 self.message_lines = 1;
                 self.take()
             }
+            // An elision in place of the frames: a quotation in prose.
+            _ if indent > self.indent && self.report.awaits_frames() => Next::End,
             _ if indent > self.indent + 1 && self.held.is_empty() => self.take(),
             // Only the source line and its caret stand behind the location of a syntax error.
             _ if self.headless => Next::End,
