@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, control, generate, incidents, run, shim, status};
+use super::{ColorChoice, analyze, control, doctor, generate, incidents, run, scan, shim, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -52,6 +52,10 @@ pub enum Command {
     Incidents(incidents::Args),
     /// Show what was done about failures and whether it helped
     Analyze(analyze::Args),
+    /// Run the detectors over a log
+    Scan(scan::Args),
+    /// Look for what could go wrong, and mend it
+    Doctor(doctor::Args),
     /// Stop the command and end the run
     Stop(control::AskArgs),
     /// End the monitor and leave the command running

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 
 use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, control, generate, incidents, run, shim, status};
+use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, control, doctor, generate, incidents, run, scan, shim, status};
 use crate::monitor::command::ControlCommand;
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.
@@ -42,6 +42,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
         Command::Status(args) => status::run(&args, context),
         Command::Incidents(args) => incidents::run(&args, context),
         Command::Analyze(args) => analyze::run(&args, context),
+        Command::Scan(args) => scan::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context),
         Command::Stop(args) => control::ask(&ControlCommand::Stop, args, context),
         Command::Detach(args) => control::ask(&ControlCommand::Detach, args, context),
         Command::Pause(args) => control::ask(&ControlCommand::Pause, args, context),

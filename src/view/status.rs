@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::table::{Cell, Look, Table};
 use super::{Palette, one_line, words};
 use crate::detect::Severity;
-use crate::detect::ending::Exit;
 use crate::detect::exit_code::describe;
 use crate::heal::verdict::Verdict;
 use crate::monitor::status::{ChildStatus, IncidentStatus, PhaseName, ProcessIdentity, RestartStatus, StateFile};
@@ -60,8 +59,6 @@ pub struct StatusView {
     pub holder: Option<ProcessIdentity>,
     /// Child of the picture, looked at now.
     pub child: Life,
-    /// How the child ended when no monitor saw it.
-    pub unseen_exit: Option<Exit>,
     /// Now.
     pub now: Utc,
 }
@@ -79,9 +76,7 @@ pub struct StatusJson<'a> {
     pub monitor: Option<&'a ProcessIdentity>,
     /// Child of the picture, looked at now.
     pub child: Life,
-    /// How the child ended when no monitor saw it.
-    pub unseen_exit: Option<&'a Exit>,
-    /// `state.json` as it is; `null` while the first monitor starts.
+    /// `state.json`, its child brought up to date; `null` while the first monitor starts.
     pub state: Option<&'a StateFile>,
 }
 
@@ -114,7 +109,6 @@ impl StatusView {
             supervised: situation == Situation::Supervised,
             monitor: self.holder.as_ref(),
             child: self.child,
-            unseen_exit: self.unseen_exit.as_ref(),
             state: self.state.as_ref(),
         }
     }
@@ -256,7 +250,7 @@ impl StatusView {
             Life::Alive => format!("{number}, {pid}, up {since}"),
             Life::Unknown => format!("{number}, {pid}, started {since} ago, cannot be seen"),
             Life::Gone | Life::None => {
-                let exit = child.exit.as_ref().or(self.unseen_exit.as_ref());
+                let exit = child.exit.as_ref();
                 let how =
                     exit.map_or_else(|| "how it ended is not known yet".to_owned(), |exit| one_line(&describe(exit)));
                 format!("{number}, gone: {how}")
