@@ -141,8 +141,10 @@ fn store(fix: bool, layout: &Layout, found: &mut Vec<Check>) -> Result<(), Failu
     let io = |error: Box<dyn std::error::Error + Send + Sync>| Failure::new(FailureKind::Io, error);
     let findings = if fix {
         let lock = DirLock::acquire(&layout.lock()).map_err(|error| match error {
-            LockError::Held { .. } => Failure::new(FailureKind::AnotherMonitor, format!("cannot mend the store: its lock is {error}"))
-                .hint("`sentry stop` or `sentry detach` first"),
+            LockError::Held { .. } => {
+                Failure::new(FailureKind::AnotherMonitor, format!("cannot mend the store: its lock is {error}"))
+                    .hint("`sentry stop` or `sentry detach` first")
+            }
             LockError::Os(_) => Failure::new(FailureKind::Io, error),
         })?;
         rebuild::fix(layout, &lock, now).map_err(|error| io(error.into()))?
@@ -150,7 +152,8 @@ fn store(fix: bool, layout: &Layout, found: &mut Vec<Check>) -> Result<(), Failu
         rebuild::check(layout, now).map_err(|error| io(error.into()))?
     };
     if findings.is_empty() {
-        found.push(Check::ok(NAME, format!("{}: journal, picture, index and ledger are whole", layout.dot().display())));
+        found
+            .push(Check::ok(NAME, format!("{}: journal, picture, index and ledger are whole", layout.dot().display())));
     }
     for finding in findings {
         let what = format!("{}: {}", finding.path.display(), finding.what);
@@ -206,7 +209,8 @@ fn machine(root: &Path, context: &Context, found: &mut Vec<Check>) {
 
 fn control_group() -> Check {
     const NAME: &str = "cgroup v2";
-    let name = identity::this_process().map_or_else(|_| "sentry-doctor".to_owned(), |own| format!("sentry-doctor-{}", own.pid));
+    let name = identity::this_process()
+        .map_or_else(|_| "sentry-doctor".to_owned(), |own| format!("sentry-doctor-{}", own.pid));
     match ChildGroup::make(&OwnGroups::find(), &name) {
         Ok(group) => {
             // Empty, so nothing but its directory has to go. If it stays, the kernel has a reason that is not ours.

@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser as _;
 
 use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, control, doctor, generate, incidents, run, scan, shim, status};
+use super::{
+    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, control, doctor, generate, incidents, run,
+    scan, shim, status,
+};
 use crate::monitor::command::ControlCommand;
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.

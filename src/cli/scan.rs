@@ -254,7 +254,9 @@ impl Scan {
         }
         for (detector, least) in &self.min_counts {
             if *least > 1 && self.found.contains_key(detector) {
-                context.ui.say(format_args!("`{detector}` fires from its match number {least} on; earlier ones are not shown"));
+                context.ui.say(format_args!(
+                    "`{detector}` fires from its match number {least} on; earlier ones are not shown"
+                ));
             }
         }
     }

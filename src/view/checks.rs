@@ -91,7 +91,12 @@ mod tests {
     fn text_of_every_outcome() {
         let checks = [
             Check::ok("git", "/usr/bin/git"),
-            Check::bad("cgroup", Outcome::Warning, "no control group can be made", "nothing: processes are found by other means"),
+            Check::bad(
+                "cgroup",
+                Outcome::Warning,
+                "no control group can be made",
+                "nothing: processes are found by other means",
+            ),
             Check::bad("configuration", Outcome::Failed, "error: bad\n --> sentry.yaml:1:1\n", "mend it"),
             Check::bad("store", Outcome::Fixed, "2 lines of the index were no rows", "was rebuilt"),
         ];

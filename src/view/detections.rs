@@ -84,7 +84,12 @@ pub fn text(source: &str, detection: &Detection, palette: Palette) -> String {
     let frames = super::words::count(trace.frames.len() as u64, "frame");
     let language = language_word(trace.language);
     if let Some(frame) = trace.in_app_top.and_then(|top| trace.frames.get(top)) {
-        let _ = writeln!(text, "    at {}  {}", frame_words(frame, palette), palette.dim(format!("({language}, {frames})")));
+        let _ = writeln!(
+            text,
+            "    at {}  {}",
+            frame_words(frame, palette),
+            palette.dim(format!("({language}, {frames})"))
+        );
     } else {
         let _ = writeln!(text, "    {}", palette.dim(format!("{language}, {frames}, none of the application")));
     }
@@ -162,8 +167,9 @@ mod tests {
 
     #[test]
     fn text_and_json() {
-        let page = [Some(trace()), None, Some(Trace { in_app_top: None, exception: None, cause_chain: vec![], ..trace() })]
-            .map(|trace| text("train.log", &detection(trace), Palette::plain()));
+        let page =
+            [Some(trace()), None, Some(Trace { in_app_top: None, exception: None, cause_chain: vec![], ..trace() })]
+                .map(|trace| text("train.log", &detection(trace), Palette::plain()));
         insta::assert_snapshot!(page.concat(), @r"
         train.log:12-17  error  traceback  KeyError: 'port'
             at /srv/app/x.py:3 in load  (Python, 2 frames)
