@@ -220,8 +220,8 @@ pub struct Modified {
     pub complete: bool,
 }
 
-/// Looks for files whose content changed at or after `since`. At most [`walk::MAX_ENTRIES`] entries are looked at, those
-/// near the top first; folders of tools (`.git`, `node_modules`, …) are left out, links are not followed.
+/// Looks for files whose content changed at or after `since`. At most 20,000 entries are looked at, those near the top
+/// first; folders of tools (`.git`, `node_modules`, …) are left out, links are not followed.
 pub fn modified_since(project: &Path, since: Utc) -> Modified {
     let mut files = Vec::new();
     let mut walk = Walk::new(project, usize::MAX);
@@ -409,7 +409,9 @@ mod tests {
     fn last_lines_are_whole_and_capped() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
-        let rows: [(&str, &str, u64, usize, u64, (&str, u64, bool)); 11] = [
+        // Name, content, before, lines, cap; the excerpt's content, start, cut.
+        type Row = (&'static str, &'static str, u64, usize, u64, (&'static str, u64, bool));
+        let rows: [Row; 11] = [
             ("empty", "", 99, 2, 99, ("", 0, false)),
             ("fewer than asked", "a\nb\n", 99, 5, 99, ("a\nb\n", 0, false)),
             ("the last two", "a\nb\nc\n", 99, 2, 99, ("b\nc\n", 2, false)),

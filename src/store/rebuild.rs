@@ -421,7 +421,7 @@ mod tests {
                 |l| fs::set_permissions(l.index(), Permissions::from_mode(0o644)).unwrap(),
                 &[Wrong::OpenToOthers],
             ),
-            ("leftover", |l| fs::create_dir(l.incidents().join(".tmp-1-0-x")).unwrap(), &[Wrong::Leftover]),
+            ("leftover", |l| fs::create_dir(l.incidents().join(".sentry-tmp-1-0-x")).unwrap(), &[Wrong::Leftover]),
             ("journal", |l| write(&l.journal(), "{\"crc\":"), &[Wrong::Journal]),
             ("state", |l| write(&l.state_json(), ""), &[Wrong::State]),
             ("ledger", |l| write(&l.attempts(), "what\nis\nthis\n"), &[Wrong::Ledger]),
@@ -502,7 +502,7 @@ mod tests {
     #[test]
     fn what_a_living_monitor_is_writing_is_not_wrong() {
         let (_dir, layout) = store_with(&["i-1"]);
-        fs::create_dir(layout.incidents().join(".tmp-1-0-x")).unwrap();
+        fs::create_dir(layout.incidents().join(".sentry-tmp-1-0-x")).unwrap();
         fs::remove_file(layout.index()).unwrap();
         let now = crate::os::clock::SystemClock::utc();
         assert_eq!(check(&layout, now).unwrap(), []);

@@ -8,7 +8,7 @@ use crate::config::Globs;
 
 /// Most entries that one walk looks at: about 100 ms where a look takes 5 µs. A count and not a clock, so that the same
 /// project gives the same answer on a loaded machine.
-pub const MAX_ENTRIES: usize = 20_000;
+pub(super) const MAX_ENTRIES: usize = 20_000;
 
 /// Folders that hold what tools wrote, and far too much of it.
 const SKIPPED_FOLDERS: [&str; 7] = [".git", ".hg", "node_modules", ".venv", ".sentry", "target", "__pycache__"];
