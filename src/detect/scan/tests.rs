@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config;
 use crate::config::What;
+use crate::detect::Severity;
 use crate::detect::confine::check_pattern;
-use crate::detect::{Language, Severity};
 
 fn detector(name: &str, what: What) -> config::Detector {
     config::Detector { name: DetectorName::new(name), severity: Severity::Error, cooldown: Duration::ZERO, what }
@@ -31,7 +31,7 @@ fn everything() -> Arc<DetectorSet> {
         pattern("error", "^ERROR: (?P<what>\\w+)"),
         pattern("end", "done$"),
         pattern("text", "a+b"),
-        detector("trace", What::Traceback { languages: vec![Language::Python] }),
+        detector("trace", What::Traceback { languages: Vec::new() }),
     ])
 }
 
@@ -199,7 +199,7 @@ fn a_refused_pattern_names_its_detector() {
     assert_eq!(error.to_string(), "cannot compile detector `loose`");
 }
 
-fn tokens() -> impl Strategy<Value = Vec<&'static str>> {
+fn tokens(most: usize) -> impl Strategy<Value = Vec<&'static str>> {
     let tokens = vec![
         "\n",
         "\n",
@@ -223,6 +223,16 @@ fn tokens() -> impl Strategy<Value = Vec<&'static str>> {
         "KeyError: 'x'\n",
         "\nDuring handling of the above exception, another exception occurred:\n\n",
         "INFO all good\n",
+        "TypeError: x is not a function\n",
+        "    at f (/app/a.js:1:2)\n",
+        "    at g (/app/b.js:3:4)\n",
+        "panic: boom\n",
+        "\ngoroutine 1 [running]:\n",
+        "main.f()\n\t/app/main.go:7 +0x1d\n",
+        "thread 'main' panicked at src/main.rs:3:5:\n",
+        "Exception in thread \"main\" java.lang.RuntimeException: bad\n",
+        "\tat a.B.c(B.java:7)\n",
+        "Caused by: java.io.IOException: gone\n",
         "[rank0]: Traceback (most recent call last):\n",
         "[rank0]:   File \"a.py\", line 3, in h\n",
         "[rank0]: RuntimeError: boom\n",
@@ -231,7 +241,7 @@ fn tokens() -> impl Strategy<Value = Vec<&'static str>> {
         "[rank1]: RuntimeError: bang\n",
         "  + Exception Group Traceback (most recent call last):\n",
     ];
-    proptest::collection::vec(proptest::sample::select(tokens), 0..60)
+    proptest::collection::vec(proptest::sample::select(tokens), 0..most)
 }
 
 /// Each pattern on each line alone, colours removed.
@@ -261,11 +271,12 @@ enum Step {
     Kill(usize),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+/// Feeds of up to `most` bytes.
+fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (1_usize..120).prop_map(Step::Feed),
+        4 => (1..most).prop_map(Step::Feed),
         1 => Just(Step::Silence),
-        3 => (1_usize..40).prop_map(Step::Kill),
+        3 => (1..most / 3).prop_map(Step::Kill),
     ];
     proptest::collection::vec(step, 0..40)
 }
@@ -307,7 +318,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn patterns_agree_with_the_definition(tokens in tokens(), cuts in proptest::collection::vec(1_usize..50, 1..20)) {
+    fn patterns_agree_with_the_definition(tokens in tokens(60), cuts in proptest::collection::vec(1_usize..50, 1..20)) {
         let patterns = [("error", "^ERROR: (\\w)"), ("end", "done$"), ("text", "a+b"), ("any", "(?s)[^a].{2}"), ("bar", "^ 5%$")];
         let set = set(&patterns.map(|(name, text)| pattern(name, text)));
         let text = tokens.concat().into_bytes();
@@ -327,16 +338,45 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_lost_or_told_twice_when_the_monitor_dies(tokens in tokens(), steps in steps()) {
-        let set = everything();
-        let text = tokens.concat().into_bytes();
-        let undisturbed = play(&set, &text, &steps, false);
-        let killed = play(&set, &text, &steps, true);
-        prop_assert_eq!(brief(&killed.0), brief(&undisturbed.0));
-        prop_assert_eq!(&killed.0, &undisturbed.0);
-        prop_assert_eq!(killed.1, undisturbed.1);
-        if !steps.iter().any(|step| matches!(step, Step::Silence)) {
-            prop_assert_eq!(&undisturbed.0, &scan_all(&set, &text), "cuts do not matter");
-        }
+    fn nothing_is_lost_or_told_twice_when_the_monitor_dies(tokens in tokens(60), steps in steps(120)) {
+        die_and_compare(tokens.concat().into_bytes(), &steps)?;
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Long enough for the limits of the context and for lines that are cut.
+    #[test]
+    fn nothing_is_lost_in_long_streams_either(
+        parts in proptest::collection::vec((tokens(80), 0_usize..6), 1..8),
+        steps in steps(60_000),
+    ) {
+        let mut text = Vec::new();
+        for (tokens, filler) in parts {
+            text.extend(tokens.concat().into_bytes());
+            match filler {
+                0 => text.extend(b"z".repeat(MAX_SEGMENT + 700)),
+                1 => text.extend(b" 7%|#   |\r".repeat(5000)),
+                2 => text.extend(b"INFO all good\n".repeat(31)),
+                3 => text.extend([b"y".repeat(30_000), b"\n".to_vec()].concat()),
+                4 => text.extend(b"INFO step 7\r\n".repeat(3000)),
+                _ => {}
+            }
+        }
+        die_and_compare(text, &steps)?;
+    }
+}
+
+fn die_and_compare(text: Vec<u8>, steps: &[Step]) -> Result<(), TestCaseError> {
+    let set = everything();
+    let undisturbed = play(&set, &text, steps, false);
+    let killed = play(&set, &text, steps, true);
+    prop_assert_eq!(brief(&killed.0), brief(&undisturbed.0));
+    prop_assert_eq!(&killed.0, &undisturbed.0);
+    prop_assert_eq!(killed.1, undisturbed.1);
+    if !steps.iter().any(|step| matches!(step, Step::Silence)) {
+        prop_assert_eq!(&undisturbed.0, &scan_all(&set, &text), "cuts do not matter");
+    }
+    Ok(())
 }
