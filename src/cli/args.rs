@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, control, doctor, generate, incidents, run, scan, shim, status};
+use super::{ColorChoice, analyze, config, control, doctor, generate, incidents, init, run, scan, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ pub struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at a directory and write its configuration
+    Init(init::Args),
     /// Run and supervise a command
     Run(run::Args),
     /// Show what is running here and how it is
@@ -56,6 +58,8 @@ pub enum Command {
     Scan(scan::Args),
     /// Look for what could go wrong, and mend it
     Doctor(doctor::Args),
+    /// Check or show the configuration
+    Config(config::Args),
     /// Stop the command and end the run
     Stop(control::AskArgs),
     /// End the monitor and leave the command running
@@ -82,7 +86,13 @@ pub enum Command {
     Completions(generate::CompletionsArgs),
     /// Print manual pages
     Man(generate::ManArgs),
-    /// Be the parent of one child
-    #[command(hide = true)]
-    Shim(shim::ShimArgs),
+}
+
+/// `sentry shim`, what the monitor starts for each child. Not part of [`Cli`], so that no help, completion or page knows it.
+#[derive(Debug, Parser)]
+#[command(name = "sentry shim")]
+pub struct Shim {
+    /// Its arguments.
+    #[command(flatten)]
+    pub args: super::shim::ShimArgs,
 }

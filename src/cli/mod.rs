@@ -5,6 +5,7 @@
 
 mod analyze;
 pub mod args;
+mod config;
 mod context;
 mod control;
 mod doctor;
@@ -14,6 +15,8 @@ mod exit_code;
 mod failure;
 mod generate;
 mod incidents;
+mod init;
+mod load;
 mod project;
 mod run;
 mod scan;
@@ -28,5 +31,6 @@ pub use env::Env;
 pub use exit_code::ExitCode;
 pub use failure::{Failure, FailureKind};
 pub use generate::reference;
-pub use project::{Project, config_failure};
+pub use load::{Loaded, load, load_file};
+pub use project::Project;
 pub use ui::{ColorChoice, Ui};

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use super::{Context, ExitCode, Failure, FailureKind, Project};
+use super::load::{self, Loaded};
+use super::{Context, ExitCode, Failure, FailureKind};
 
 /// Arguments of `sentry run`.
 #[derive(Debug, clap::Args)]
@@ -28,18 +29,14 @@ pub struct Args {
 /// # Errors
 /// When nothing could be started.
 pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure> {
-    let project = Project::find_for_run(context)?;
     let command = args.command.into_iter().map(OsString::into_string).collect::<Result<Vec<String>, OsString>>();
     let command = command.map_err(|argument| {
         let shown = argument.to_string_lossy();
         Failure::new(FailureKind::Usage, format!("argument `{shown}` of the command is not UTF-8"))
     })?;
-    if command.is_empty() && project.file().is_none() {
-        let what = format!("no command: there is no `sentry.yaml` in `{}` or above", project.root().display());
-        return Err(Failure::new(FailureKind::Configuration, what)
-            .hint("`sentry run -- COMMAND` needs no configuration, `sentry init` writes one"));
-    }
-    let config = project.config_for(context, command)?;
+    let command = (!command.is_empty()).then_some(command);
+    let Loaded { config, warnings } = load::load(context, command)?;
+    super::config::warn(&warnings, context);
     let _ = (config, args.follow);
     Err(Failure::new(FailureKind::Bug, "the monitor is not part of this build"))
 }

@@ -5,6 +5,7 @@
 //! collected as a [`ConfigError`] with its place; nothing stops at the first one.
 
 mod check;
+mod convert;
 mod detectors;
 mod globs;
 mod healing;
@@ -17,13 +18,22 @@ mod read;
 mod regexes;
 mod rules;
 mod scalar;
+mod schema;
+mod show;
+pub mod stack;
 mod tables;
+pub mod template;
+mod write;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
+pub use convert::convert;
 pub use model::*;
 pub use parse::{decode, defaults, parse, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};
+pub use schema::schema;
+pub use show::{is_secret_name, show};
+pub use write::{Shown, word};
 pub use yaml::MAX_BYTES;

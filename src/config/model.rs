@@ -80,6 +80,18 @@ pub enum ProcessKind {
     Attach,
 }
 
+impl ProcessKind {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Slurm => "slurm",
+            Self::Docker => "docker",
+            Self::Attach => "attach",
+        }
+    }
+}
+
 /// `process.stop_signal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -101,7 +113,7 @@ pub enum StopSignal {
 }
 
 impl StopSignal {
-    /// The name used in the configuration, on disk and on command lines.
+    /// The name used in the configuration: without `SIG`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Term => "TERM",
@@ -125,6 +137,17 @@ pub enum Lifecycle {
     OneShot,
     /// Exit 0 starts the command again after the cooldown, without spending the budget.
     RestartAlways,
+}
+
+impl Lifecycle {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RestartOnFailure => "restart_on_failure",
+            Self::OneShot => "one_shot",
+            Self::RestartAlways => "restart_always",
+        }
+    }
 }
 
 /// `process.restart_policy`.
@@ -181,6 +204,17 @@ pub enum OnTerminate {
     Detach,
     /// Stop the child.
     Stop,
+}
+
+impl OnTerminate {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Detach => "detach",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 /// `source_explode`.
@@ -389,6 +423,17 @@ pub enum RegressionAction {
     Ignore,
 }
 
+impl RegressionAction {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revert => "revert",
+            Self::Escalate => "escalate",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
 /// `healing.budget`.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -431,6 +476,17 @@ pub enum AgentMode {
     Subprocess,
     /// A person's open editor session; autosentry's `interactive`.
     Session,
+}
+
+impl AgentMode {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Subprocess => "subprocess",
+            Self::Session => "session",
+        }
+    }
 }
 
 /// `healing.git`.

@@ -383,7 +383,7 @@ static HEALING: Table = Table {
         key("budget", Kind::Section(&BUDGET), "", "Limits of attempts."),
         key("escalate_to_agent_after", Kind::Whole { min: 0, max: 1_000_000 }, "", "Unverified restarts after which an agent, if there is one, is asked instead of a rule; absent or 0: a fifth of max_restarts.").alias("escalate_to_claude_after"),
         key("escalate_on_rule_regression", Kind::Bool, "true", "Asks an agent, if there is one, after a rule's fix did not hold."),
-        key("agent", Kind::Section(&AGENT), "", "The coding agent; its own release follows.").alias("claude").no_effect("agents are not there yet; rules act, and what no rule matches follows `process.lifecycle`"),
+        key("agent", Kind::Section(&AGENT), "", "The coding agent; its own release follows.").alias("claude").no_effect("agents are not there yet; incidents are handled by rules"),
         key("git", Kind::Section(&GIT), "", "Branches of agents' fixes.").no_effect("agents are not there yet, so there are no fix branches"),
         key("langgraph", Kind::Section(&LANGGRAPH), "", "Diagnosis by a model.").no_effect("it will not come; agents will be configured in `healing.agent`"),
     ],
