@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, config, control, generate, incidents, init, look_around, run, shim, status};
+use super::{ColorChoice, analyze, config, control, doctor, generate, incidents, init, look_around, run, scan, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -54,6 +54,12 @@ pub enum Command {
     Incidents(incidents::Args),
     /// Show what was done about failures and whether it helped
     Analyze(analyze::Args),
+    /// Run the detectors over a log
+    Scan(scan::Args),
+    /// Look for what could go wrong, and mend it
+    Doctor(doctor::Args),
+    /// Check or show the configuration
+    Config(config::Args),
     /// Stop the command and end the run
     Stop(control::AskArgs),
     /// End the monitor and leave the command running
@@ -83,9 +89,13 @@ pub enum Command {
     /// Finds out what changed; started by the monitor
     #[command(hide = true)]
     LookAround(look_around::Args),
-    /// Be the parent of one child
-    #[command(hide = true)]
-    Shim(shim::ShimArgs),
-    /// Check or show the configuration
-    Config(config::Args),
+}
+
+/// `sentry shim`, what the monitor starts for each child. Not part of [`Cli`], so that no help, completion or page knows it.
+#[derive(Debug, Parser)]
+#[command(name = "sentry shim")]
+pub struct Shim {
+    /// Its arguments.
+    #[command(flatten)]
+    pub args: super::shim::ShimArgs,
 }

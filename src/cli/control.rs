@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::status::{child_life, read_failure};
+use super::status::{bring_up_to_date, child_life, read_failure};
 use super::{Context, ExitCode, Failure, FailureKind, Project, incidents};
 use crate::monitor::command::{ControlAnswer, ControlCommand};
 use crate::monitor::status::{PhaseName, StateFile};
@@ -135,9 +135,10 @@ fn answered(
 /// Nobody is there to ask. A living child can still be stopped; everything else needs a monitor.
 fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Context) -> Result<ExitCode, Failure> {
     let state = read::state(layout).map_err(read_failure)?;
-    let Some(state) = state else {
+    let Some(mut state) = state else {
         return Err(super::project::nothing_here("no monitor is running, and nothing was ever run here"));
     };
+    bring_up_to_date(&mut state, layout)?;
     let alive = child_life(&state) == Life::Alive;
     match command {
         // A monitor is started for just that: it reads what the child has left, too.

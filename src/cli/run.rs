@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use super::load::{self, Loaded};
 use super::{Context, ExitCode, Failure, FailureKind, Project};
 use crate::config::{Config, ProcessKind};
 use crate::monitor::command::ControlCommand;
@@ -41,17 +42,15 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
         .into_iter()
         .map(|word| word.into_string().map_err(|word| no_text(&word)))
         .collect::<Result<Vec<_>, _>>()?;
-    let project = Project::find_for_run(context)?;
-    let config = project.config_for(context, command.clone())?;
-    if config.process.command.is_empty() && project.file().is_none() {
-        return Err(super::project::nothing_here("nothing to run: no command is given, and there is no `sentry.yaml` here"));
-    }
+    let command = (!command.is_empty()).then_some(command);
+    let Loaded { config, warnings } = load::load(context, command.clone())?;
+    super::config::warn(&warnings, context);
     if let kind @ (ProcessKind::Slurm | ProcessKind::Docker | ProcessKind::Attach) = config.process.kind {
         let what = format!("`process.kind: {}` is not there yet", kind.as_str());
         return Err(Failure::new(FailureKind::Configuration, what).hint("`local` is; inside a SLURM job script it supervises the job's own command"));
     }
     let follow: Option<Box<dyn io::Write + Send>> = if args.follow { Some(Box::new(io::stdout())) } else { None };
-    supervise(config, project, command, follow, None, context)
+    supervise(config, command, follow, None, context)
 }
 
 /// Acts on the run of a directory without a monitor: a monitor is started for just that (`stop`, `abort`).
@@ -61,25 +60,28 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
 pub(super) fn act_without_monitor(command: ControlCommand, context: &mut Context) -> Result<ExitCode, Failure> {
     let project = Project::find(context)?;
     let config = project.config(context)?;
-    supervise(config, project, Vec::new(), None, Some(command), context)
+    supervise(config, None, None, Some(command), context)
 }
 
 fn supervise(
     config: Config,
-    project: Project,
-    command: Vec<String>,
+    command: Option<Vec<String>>,
     follow: Option<Box<dyn io::Write + Send>>,
     only: Option<ControlCommand>,
     context: &mut Context,
 ) -> Result<ExitCode, Failure> {
     let variables = context.env.variables();
-    let command_given = !command.is_empty();
+    let command_given = command.is_some();
     let environment = variables.clone();
+    let file = config.file.clone();
     let setup = Setup {
         config,
         command_given,
         environment,
-        reload: Box::new(move || project.config_again(&variables, command.clone())),
+        reload: Box::new(move || match &file {
+            Some(file) => load::load_again(file, command.clone(), &variables),
+            None => Err("there is no configuration file: the run was started on built-in defaults".to_owned()),
+        }),
         terminal: Box::new(io::stderr()),
         quiet: context.ui.is_quiet(),
         follow,

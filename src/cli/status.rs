@@ -2,11 +2,13 @@
 
 use super::project::nothing_here;
 use super::{Context, ExitCode, Failure, FailureKind, Project};
-use crate::monitor::status::StateFile;
+use crate::ids::ChildNo;
+use crate::monitor::status::{ChildStatus, StateFile};
 use crate::os::clock::SystemClock;
 use crate::os::{identity, lock};
 use crate::paths::Layout;
 use crate::store::read;
+use crate::supervisor::record::ChildRecord;
 use crate::view::status::{Life, StatusView};
 
 /// Arguments of `sentry status`.
@@ -44,9 +46,30 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
 pub(super) fn look(layout: &Layout) -> Result<StatusView, Failure> {
     // The holder first: a monitor that starts in between is then no holder of a picture that is not its own.
     let holder = lock::holder(&layout.lock()).map_err(|error| Failure::new(FailureKind::Io, error))?;
-    let state = read::state(layout).map_err(read_failure)?;
+    let mut state = read::state(layout).map_err(read_failure)?;
+    if let Some(state) = &mut state {
+        bring_up_to_date(state, layout)?;
+    }
     let child = state.as_ref().map_or(Life::None, child_life);
-    Ok(StatusView { state, holder, child, unseen_exit: None, now: SystemClock::utc() })
+    Ok(StatusView { state, holder, child, now: SystemClock::utc() })
+}
+
+/// The newest child as its own record tells it: its shim writes that, monitor or not.
+pub(super) fn bring_up_to_date(state: &mut StateFile, layout: &Layout) -> Result<(), Failure> {
+    let mut child = state.child.as_ref().map_or(ChildNo(1), |child| child.no);
+    loop {
+        let path = layout.child_record(&state.run, child);
+        let record = ChildRecord::read(&path).map_err(|error| Failure::new(FailureKind::Io, error))?;
+        let Some(record) = record else { return Ok(()) };
+        state.child = Some(ChildStatus {
+            no: child,
+            started: record.started.unwrap_or(record.asked),
+            alive: record.process.is_some() && record.exit.is_none(),
+            process: record.process,
+            exit: record.exit,
+        });
+        child = child.next();
+    }
 }
 
 /// Whether the child of the picture lives.

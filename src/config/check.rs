@@ -44,13 +44,14 @@ impl Checker<'_> {
             );
             return;
         }
+        let written = join(place, &entry.key);
         match key.note {
             Note::NoEffect(instead) if !empty(&entry.value) => {
-                self.problems.warn(Draft::new(at, format!("`{full}` has no effect")).help(instead))
+                self.problems.warn(Draft::new(at, format!("`{written}` has no effect")).help(instead))
             }
             Note::Differs(how) if self.legacy => self
                 .problems
-                .warn(Draft::new(at, format!("`{full}` means something else than in autosentry")).help(how)),
+                .warn(Draft::new(at, format!("`{written}` means something else than in autosentry")).help(how)),
             Note::NoEffect(_) | Note::Differs(_) | Note::None => {}
         }
         // A key without a value is a key that was not given.
@@ -276,6 +277,7 @@ pub(super) fn describe(kind: &Kind) -> String {
         Kind::Glob => "a glob".to_owned(),
         Kind::Regex => "a regular expression".to_owned(),
         Kind::Scalar => "text or a number".to_owned(),
+        Kind::Word([word]) => format!("`{word}`"),
         Kind::Word(words) => format!("one of {}", listed(words.iter().copied())),
         Kind::Command => "a list of words, or one text".to_owned(),
         Kind::List(_) => "a list".to_owned(),

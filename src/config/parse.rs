@@ -137,8 +137,9 @@ fn process(
     let argv = command.unwrap_or_else(|| {
         let argv = section.command("command");
         let excused = kind != ProcessKind::Local || section.given("stages").is_some();
-        // A command of a wrong type has been reported.
-        if argv.is_empty() && !excused && given.is_none_or(|node| scalar::command(node).is_some()) {
+        // Something else than a mapping, or a command of a wrong type, has been reported.
+        let mapped = root.is_mapping() && root.given("process").is_none_or(|_| section.is_mapping());
+        if argv.is_empty() && mapped && !excused && given.is_none_or(|node| scalar::command(node).is_some()) {
             let at =
                 given.map(|node| node.at.clone()).or_else(|| root.entry("process").map(|entry| entry.key_at.clone()));
             context.problems.error(

@@ -231,7 +231,7 @@ impl<'a> Lines<'a> {
     }
 
     fn problem(&self, draft: Draft) -> Problem {
-        let (place, column) = self.line(&draft.at, draft.label);
+        let (place, column) = self.line(&draft.at, safe(&draft.label));
         let line = place.number;
         let mut source = vec![place];
         source.extend(draft.first.map(|at| self.line(&at, "given first here".to_owned()).0));
@@ -239,8 +239,8 @@ impl<'a> Lines<'a> {
             file: self.file.map(Path::to_path_buf),
             line,
             column,
-            message: draft.message,
-            help: draft.help,
+            message: safe(&draft.message),
+            help: draft.help.as_deref().map(safe),
             source,
         }
     }
@@ -254,7 +254,8 @@ impl<'a> Lines<'a> {
         let column = self.text.get(start..offset).unwrap_or_default().chars().count().saturating_add(1);
         let shown_from = if offset.saturating_sub(start) > MAX_LINE { offset } else { start };
         let shown_to = self.floor(end.min(shown_from.saturating_add(MAX_LINE)));
-        let text = self.text.get(shown_from..shown_to).unwrap_or_default().trim_end_matches('\r').to_owned();
+        let text = self.text.get(shown_from..shown_to).unwrap_or_default().trim_end_matches('\r');
+        let text = without_c1(text);
         let from = offset.saturating_sub(shown_from).min(text.len());
         let to =
             self.floor(at.end).clamp(offset, shown_to.max(offset)).saturating_sub(shown_from).clamp(from, text.len());
@@ -268,4 +269,18 @@ impl<'a> Lines<'a> {
         }
         at
     }
+}
+
+/// Text of the file as part of our own words: nothing in it moves the cursor or turns the writing round.
+fn safe(text: &str) -> String {
+    let harmful = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.replace(harmful, "\u{fffd}")
+}
+
+/// The renderer replaces ASCII control characters and those that turn the writing round; U+0080 to U+009F, which some
+/// terminals obey, it does not. They take two bytes, and so does what stands for them: marks stay where they are.
+fn without_c1(text: &str) -> String {
+    text.replace(|c: char| matches!(c, '\u{80}'..='\u{9f}'), "·")
 }
