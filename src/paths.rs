@@ -131,6 +131,11 @@ impl Layout {
         self.incidents_dir.join(id.as_str())
     }
 
+    /// A file in the folder of an incident; `file` is relative and stays inside.
+    pub fn incident_file(&self, id: &IncidentId, file: &Path) -> PathBuf {
+        self.incident(id).join(file)
+    }
+
     /// One line per incident.
     pub fn index(&self) -> PathBuf {
         self.incidents_dir.join("index.jsonl")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, config, init, run};
+use super::{ColorChoice, analyze, config, control, doctor, generate, incidents, init, run, scan, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -48,6 +48,51 @@ pub enum Command {
     Init(init::Args),
     /// Run and supervise a command
     Run(run::Args),
+    /// Show what is running here and how it is
+    Status(status::Args),
+    /// List and show what has failed
+    Incidents(incidents::Args),
+    /// Show what was done about failures and whether it helped
+    Analyze(analyze::Args),
+    /// Run the detectors over a log
+    Scan(scan::Args),
+    /// Look for what could go wrong, and mend it
+    Doctor(doctor::Args),
     /// Check or show the configuration
     Config(config::Args),
+    /// Stop the command and end the run
+    Stop(control::AskArgs),
+    /// End the monitor and leave the command running
+    Detach(control::AskArgs),
+    /// Stop the command until `resume`
+    Pause(control::AskArgs),
+    /// Go on after a pause or a hold
+    Resume(control::AskArgs),
+    /// Stop the command and start it anew
+    Restart(control::AskArgs),
+    /// Stop the command and end the run as aborted
+    Abort(control::AskArgs),
+    /// Clear counters: restarts, identical failures, holds
+    Reset(control::AskArgs),
+    /// Read the configuration again
+    Reload(control::AskArgs),
+    /// Change a limit of this run
+    Set(control::SetArgs),
+    /// Approve an attempt that waits for a person
+    Approve(control::DecideArgs),
+    /// Reject an attempt that waits for a person
+    Reject(control::DecideArgs),
+    /// Print a completion script for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print manual pages
+    Man(generate::ManArgs),
+}
+
+/// `sentry shim`, what the monitor starts for each child. Not part of [`Cli`], so that no help, completion or page knows it.
+#[derive(Debug, Parser)]
+#[command(name = "sentry shim")]
+pub struct Shim {
+    /// Its arguments.
+    #[command(flatten)]
+    pub args: super::shim::ShimArgs,
 }

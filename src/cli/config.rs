@@ -103,7 +103,7 @@ fn check(context: &mut Context) -> Result<ExitCode, Failure> {
 /// The same answer as [`check`], also where the file is wrong.
 fn check_json(context: &mut Context) -> Result<ExitCode, Failure> {
     let directory = context.directory()?;
-    let Some(file) = context.config_file()?.or_else(|| load::find(&directory)) else {
+    let Some(file) = context.config_file()?.or_else(|| load::find_above(&directory)) else {
         return load::load(context, None).map(|_| ExitCode::Success);
     };
     let bytes = load::read(&file)?;

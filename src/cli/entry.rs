@@ -4,8 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser as _;
 
-use super::args::{Cli, Command};
-use super::{ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, config, init, run};
+use super::args::{Cli, Command, Shim};
+use super::{
+    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, config, control, doctor, generate,
+    incidents, init, run, scan, shim, status,
+};
+use crate::monitor::command::ControlCommand;
 
 /// Runs the program. Nothing is read or loaded before the command line is understood.
 pub fn main() -> std::process::ExitCode {
@@ -16,6 +20,9 @@ pub fn main() -> std::process::ExitCode {
 }
 
 fn parse_and_run(env: Env) -> ExitCode {
+    if env.args().get(1).is_some_and(|command| command == "shim") {
+        return run_shim(&env);
+    }
     let cli = match Cli::try_parse_from(env.args()) {
         Ok(cli) => cli,
         Err(error) => return show_clap_error(&error, &env),
@@ -35,11 +42,44 @@ fn parse_and_run(env: Env) -> ExitCode {
     }
 }
 
+fn run_shim(env: &Env) -> ExitCode {
+    let shim = match Shim::try_parse_from(env.args().iter().skip(1)) {
+        Ok(shim) => shim,
+        Err(error) => return show_clap_error(&error, env),
+    };
+    match shim::run(shim.args) {
+        Ok(()) => ExitCode::Success,
+        Err(error) => {
+            let failure = Failure::new(FailureKind::Io, error);
+            Ui::of_process(ColorChoice::Never, false, env).fail(&failure);
+            failure.kind().exit_code()
+        }
+    }
+}
+
 fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Init(args) => init::run(&args, context),
-        Command::Run(args) => run::run(args, context),
         Command::Config(args) => config::run(&args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::Incidents(args) => incidents::run(&args, context),
+        Command::Analyze(args) => analyze::run(&args, context),
+        Command::Scan(args) => scan::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context),
+        Command::Stop(args) => control::ask(&ControlCommand::Stop, args, context),
+        Command::Detach(args) => control::ask(&ControlCommand::Detach, args, context),
+        Command::Pause(args) => control::ask(&ControlCommand::Pause, args, context),
+        Command::Resume(args) => control::ask(&ControlCommand::Resume, args, context),
+        Command::Restart(args) => control::ask(&ControlCommand::Restart, args, context),
+        Command::Abort(args) => control::ask(&ControlCommand::Abort, args, context),
+        Command::Reset(args) => control::ask(&ControlCommand::Reset, args, context),
+        Command::Reload(args) => control::ask(&ControlCommand::Reload, args, context),
+        Command::Set(args) => control::set(args, context),
+        Command::Approve(args) => control::approve(&args, context),
+        Command::Reject(args) => control::reject(&args, context),
+        Command::Completions(args) => generate::completions(&args, context),
+        Command::Man(args) => generate::man(&args, context),
     }
 }
 
@@ -63,7 +103,7 @@ fn show_clap_error(error: &clap::Error, env: &Env) -> ExitCode {
         Ok(()) => ExitCode::Success,
         Err(failure) => {
             ui.fail(&failure);
-            FailureKind::exit_code(failure.kind())
+            failure.kind().exit_code()
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum FailureKind {
     Refused,
     /// The question was understood, and the answer is no.
     No,
+    /// Somebody did not answer in time.
+    Deadline,
     /// An invariant of ours does not hold.
     Bug,
     /// A file, a pipe or a process of ours failed.
@@ -39,6 +41,7 @@ impl FailureKind {
             Self::AnotherMonitor => ExitCode::AnotherMonitor,
             Self::Refused => ExitCode::Refused,
             Self::No => ExitCode::No,
+            Self::Deadline => ExitCode::Deadline,
             Self::Bug => ExitCode::Bug,
             Self::Io => ExitCode::Io,
             Self::ReaderGone => ExitCode::Success,

@@ -17,7 +17,7 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads `-c FILE`, else `sentry.yaml` or `.sentry/sentry.yaml` of the directory. A command from the command line stands
+/// Reads `-c FILE`, else `sentry.yaml` or `.sentry/sentry.yaml` of the directory or of the nearest one above. A command from the command line stands
 /// in for `process.command`, and needs no file at all.
 ///
 /// # Errors
@@ -25,7 +25,7 @@ pub struct Loaded {
 pub fn load(context: &Context, command: Option<Vec<String>>) -> Result<Loaded, Failure> {
     let file = match context.config_file()? {
         Some(file) => Some(file),
-        None => find(&context.directory()?),
+        None => find_above(&context.directory()?),
     };
     match (file, command) {
         (Some(file), command) => load_file(context, &file, command),
@@ -81,8 +81,14 @@ pub(super) fn find(directory: &Path) -> Option<PathBuf> {
     Layout::config_candidates(directory).into_iter().find(|file| file.exists())
 }
 
+/// The configuration of the nearest directory that has one, from here upwards.
+pub(super) fn find_above(directory: &Path) -> Option<PathBuf> {
+    directory.ancestors().find_map(find)
+}
+
 fn nothing_here(directory: &Path) -> Failure {
-    let failure = Failure::new(FailureKind::NothingHere, "there is no `sentry.yaml` here").at(directory.display());
+    let failure =
+        Failure::new(FailureKind::NothingHere, "there is no `sentry.yaml` here or above").at(directory.display());
     let old = [directory.join("autosentry.yaml"), directory.join(".autosentry").join("autosentry.yaml")];
     match old.iter().find(|file| file.exists()) {
         Some(old) => {

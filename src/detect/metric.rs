@@ -115,8 +115,8 @@ mod tests {
             let regex = Regex::new("step (\\d+)/").expect("valid");
             let expected = text
                 .split(['\n', '\r'])
-                .filter_map(|line| regex.captures_iter(line.as_bytes()).last().map(|c| c[1].to_vec()))
-                .last();
+                .rev()
+                .find_map(|line| regex.captures_iter(line.as_bytes()).last().map(|c| c[1].to_vec()));
             prop_assert_eq!(metric.last_value(text.as_bytes()).map(String::into_bytes), expected);
         }
     }

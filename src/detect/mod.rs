@@ -7,6 +7,16 @@ mod detection;
 pub mod ending;
 pub mod exit_code;
 pub mod line;
+mod metric;
+mod pieces;
+mod scan;
+mod set;
+mod stall;
+mod trace_feed;
 pub mod traceback;
 
 pub use detection::{Detection, DetectorKind, Language, Severity, Trace, TraceFrame};
+pub use metric::MetricValue;
+pub use scan::{Flush, MAX_HITS_PER_CHUNK, Position, Scanned, Scanner};
+pub use set::{CompileError, DetectorSet};
+pub use stall::StallClock;

@@ -7,7 +7,7 @@ use regex::bytes::Regex;
 use super::automaton::{Automaton, CACHE_BYTES, Cache};
 use super::confine::{PatternError, check_pattern, confined};
 use super::metric::Metric;
-use super::traceback::driver::Driver;
+use super::traceback::Driver;
 use super::{Language, Severity};
 use crate::config::{self, What};
 use crate::ids::DetectorName;
@@ -108,8 +108,8 @@ impl DetectorSet {
                 What::Stall { metric: None, .. } | What::ExitCode { .. } => {}
             }
         }
-        if let Some(driver) = set.driver() {
-            for starter in driver.starters() {
+        if let Some(languages) = set.languages() {
+            for starter in Driver::new(&languages).starters() {
                 let hir = confined(&starter)
                     .map_err(|error| CompileError::Together(format!("trace starter `{starter}`: {error}")))?;
                 expressions.push(hir);
@@ -121,14 +121,14 @@ impl DetectorSet {
         Ok(set)
     }
 
-    /// A reader of traces for one stream; `None` when nobody asks for traces.
-    pub(super) fn driver(&self) -> Option<Driver> {
+    /// Languages whose traces are looked for, none for all; `None` when nobody asks for traces.
+    pub(super) fn languages(&self) -> Option<Vec<Language>> {
+        if self.tracebacks.is_empty() {
+            return None;
+        }
         let all = self.tracebacks.iter().any(|traceback| traceback.languages.is_empty());
-        let languages: Vec<Language> = match all {
-            true => Vec::new(),
-            false => self.tracebacks.iter().flat_map(|traceback| traceback.languages.iter().copied()).collect(),
-        };
-        (!self.tracebacks.is_empty()).then(|| Driver::new(&languages))
+        let wanted = self.tracebacks.iter().filter(|_| !all).flat_map(|traceback| traceback.languages.iter().copied());
+        Some(wanted.collect())
     }
 
     /// Runs `work` with the automaton, if there is anything to search for.

@@ -178,10 +178,7 @@ mod tests {
         let mut clock = clock(true, 60, 0);
         clock.on_metric("17", at(110));
         clock.on_metric("17", at(150));
-        assert_eq!(
-            message(&mut clock, at(175)).as_deref(),
-            Some("no progress for 1 min 5 s: the value is still 17")
-        );
+        assert_eq!(message(&mut clock, at(175)).as_deref(), Some("no progress for 1 min 5 s: the value is still 17"));
         clock.on_metric("18", at(180));
         assert_eq!(clock.deadline(), Some(at(240)), "progress arms it again");
         clock.on_metric("1", at(200));

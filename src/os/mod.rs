@@ -4,13 +4,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "this room is where the operating system is called")]
 
+pub mod cgroup;
 pub mod clock;
 pub mod error;
 pub mod file;
 pub mod identity;
+pub mod job;
 pub mod lock;
 pub mod proc;
 pub mod process;
+pub mod pty;
 pub mod signals;
+pub mod timer;
 pub mod wait;
 pub mod watch;

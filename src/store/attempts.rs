@@ -122,9 +122,9 @@ fn merge(text: &str) -> Ledger {
     ledger
 }
 
-/// Whether a line could be part of a ledger.
-pub(super) fn is_whole(line: &str) -> bool {
-    is_header(line) || parse(line).is_some()
+/// Whether a line is a row.
+pub(super) fn is_row(line: &str) -> bool {
+    parse(line).is_some()
 }
 
 fn is_header(line: &str) -> bool {

@@ -95,14 +95,15 @@ pub enum Waited {
 /// Puts a command into the queue.
 ///
 /// # Errors
-/// When its file cannot be written.
+/// When its file cannot be written; `NotFound` where there is no `.sentry/` at all, so that asking makes none.
 pub fn submit(layout: &Layout, command: &ControlCommand, now: Utc) -> Result<CommandId, WriteError> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     // Thirteen digits last until 2286, so that names sort by time.
     let id = CommandId(format!("{:013}-{}-{count:04}", now.millis(), rustix::process::getpid().as_raw_nonzero()));
     let dir = layout.control_new();
-    disk::make_dir(&dir).write_at("make", &dir)?;
+    let made = fs::metadata(layout.dot()).and_then(|_| disk::make_dir(&dir));
+    made.write_at("make", &dir)?;
     let path = new_path(layout, &id);
     let json = serde_json::to_vec(command).map_err(io::Error::from).write_at("encode for", &path)?;
     disk::write_whole(&path, &json, Durability::Cached).write_at("write", &path)?;
@@ -249,6 +250,7 @@ mod tests {
     fn queue() -> (tempfile::TempDir, Layout) {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
+        disk::make_dir(&layout.dot()).unwrap();
         (dir, layout)
     }
 
@@ -321,6 +323,14 @@ mod tests {
         let id = submit(&layout, &ControlCommand::Stop, NOW).unwrap();
         assert!(withdraw(&layout, &id).unwrap());
         assert!(take(&layout).unwrap().taken.is_empty());
+    }
+
+    #[test]
+    fn asking_makes_no_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = submit(&Layout::new(dir.path()), &ControlCommand::Stop, NOW).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::time::Utc;
 pub(super) const DIR_MODE: u32 = 0o700;
 /// Mode of every file.
 pub(super) const FILE_MODE: u32 = 0o600;
-/// Beginning of every name that is not yet, or no longer, part of the store. Readers skip it, the next writer sweeps it.
-pub(super) const TEMP_PREFIX: &str = ".tmp-";
+/// Beginning of every name that is not yet, or no longer, part of the store. Readers skip it, the next writer sweeps it;
+/// the configuration may put our files into folders of others, so it is a name that nobody else would give.
+pub(super) const TEMP_PREFIX: &str = ".sentry-tmp-";
 
 /// Whether a write has to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +234,7 @@ impl AppendFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::testing::{alone, with_file_limit};
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -240,6 +242,9 @@ mod tests {
 
     #[test]
     fn everything_is_private_whatever_the_umask() {
+        if !alone("store::disk::tests::everything_is_private_whatever_the_umask") {
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let before = rustix::process::umask(rustix::fs::Mode::empty());
         let made = make_dir(&dir.path().join("a/b"));
@@ -318,20 +323,14 @@ mod tests {
 
     #[test]
     fn a_record_that_does_not_fit_is_taken_back() {
+        if !alone("store::disk::tests::a_record_that_does_not_fit_is_taken_back") {
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let mut file = AppendFile::open(&path).unwrap();
         file.append(b"one\n", Durability::Cached).unwrap();
-        // A limit on the file's size tears the write as a full disk does (setrlimit(2): EFBIG after a short write).
-        let before = rustix::process::getrlimit(rustix::process::Resource::Fsize);
-        // SIGXFSZ would end the test; blocked, the write says EFBIG.
-        let limit = rustix::process::Rlimit { current: Some(6), ..before };
-        let mut too_long = nix::sys::signal::SigSet::empty();
-        too_long.add(nix::sys::signal::Signal::SIGXFSZ);
-        too_long.thread_block().unwrap();
-        rustix::process::setrlimit(rustix::process::Resource::Fsize, limit).unwrap();
-        let torn = file.append(b"too long\n", Durability::Cached);
-        rustix::process::setrlimit(rustix::process::Resource::Fsize, before).unwrap();
+        let torn = with_file_limit(6, || file.append(b"too long\n", Durability::Cached));
         assert!(torn.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
         file.append(b"two\n", Durability::Cached).unwrap();

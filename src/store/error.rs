@@ -40,6 +40,17 @@ pub enum ReadError {
     },
 }
 
+/// Why work that reads and writes stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It could not look.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It could not change.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
 /// Puts verb and path to what the operating system says.
 pub(super) trait At<T> {
     fn write_at(self, verb: &'static str, path: &Path) -> Result<T, WriteError>;

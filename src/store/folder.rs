@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
 
 use rustix::fs::{Advice, fadvise};
 
@@ -22,6 +23,10 @@ use crate::time::Utc;
 pub(super) const INCIDENT_JSON: &str = "incident.json";
 /// Longest part of a folder's name that comes from the detector, bytes.
 const MAX_SLUG: usize = 60;
+/// Flushes that are asked for at the same time; more gained nothing.
+const FLUSHERS: usize = 4;
+/// Bytes of stack of a flusher, which does nothing but wait.
+const FLUSHER_STACK: usize = 64 * 1024;
 
 /// An incident to be written.
 #[derive(Clone, Copy, Debug)]
@@ -138,28 +143,52 @@ fn fill(temp: &Path, folder: &Path, new: &NewIncident<'_>) -> io::Result<IndexRo
         bytes = bytes.saturating_add(u64::try_from(content.len()).unwrap_or(u64::MAX));
         written.push(file);
     }
-    flush_together(&written)?;
-    for subfolder in &subfolders {
-        file::sync_dir(&temp.join(subfolder)).map_err(|error| error.source)?;
+    for subfolder in subfolders.iter().map(PathBuf::as_path).chain([Path::new("")]) {
+        written.push(File::open(temp.join(subfolder))?);
     }
-    file::sync_dir(temp).map_err(|error| error.source)?;
+    flush_together(&written)?;
     fs::rename(temp, folder)?;
     Ok(IndexRow::of(new.incident, new.rule.cloned(), new.action.map(str::to_owned), bytes))
 }
 
-/// Puts all files on disk.
+/// Puts all files (and folders: their names) on disk.
 ///
 /// Writing is begun for all of them before the first is waited for: their allocations then share one commit of the file
-/// system's journal and the later flushes find theirs done. `fadvise(DONTNEED)` is the way to begin writing that needs no
-/// rights and exists everywhere (`mm/fadvise.c`); where it does nothing, the flushes below are merely slower. Measured on
-/// ext4 with five files: 1.0 ms for the whole incident, 1.4 ms without the hint, 0.7 ms without any flush. `syncfs` is not
-/// used: it would wait for the child's checkpoints, too.
+/// system's journal, and the later flushes find theirs done. `fadvise(DONTNEED)` is the way to begin writing that needs no
+/// rights and exists everywhere (`mm/fadvise.c`). Each flush still asks the device to empty its cache; asked at the same
+/// time, the kernel merges these requests (`block/blk-flush.c`). Measured on ext4 with a busy disk: 64 files take 164 ms one
+/// after the other and 7 ms with four flushers, 5 files 12 ms and 0.7 ms. `syncfs` is not used: it would wait for the
+/// child's checkpoints, too.
 fn flush_together(files: &[File]) -> io::Result<()> {
     for file in files {
         // A hint; its failure changes nothing.
         let _ = fadvise(file, 0, None, Advice::DontNeed);
     }
-    files.iter().try_for_each(File::sync_all)
+    // fsync(2), EINVAL: some network file systems do not flush folders; there is nothing to do then.
+    let flush_one = |file: &File| match file.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other,
+    };
+    let flush = |share: &[File]| share.iter().try_for_each(flush_one);
+    let (own, rest) = files.split_at(files.len().div_ceil(FLUSHERS));
+    thread::scope(|scope| {
+        let shares = rest.chunks(own.len().max(1));
+        let others: Vec<_> = shares
+            .map(|share| {
+                let flusher = thread::Builder::new().stack_size(FLUSHER_STACK);
+                (share, flusher.spawn_scoped(scope, move || flush(share)))
+            })
+            .collect();
+        let mut flushed = flush(own);
+        for (share, other) in others {
+            flushed = flushed.and(match other {
+                Ok(flusher) => flusher.join().unwrap_or_else(|_| Err(io::Error::other("a flush came to no end"))),
+                // No thread to be had (`RLIMIT_NPROC`): slower, not worse.
+                Err(_) => flush(share),
+            });
+        }
+        flushed
+    })
 }
 
 pub(super) fn update(layout: &Layout, id: &IncidentId, files: &[(&str, &[u8])]) -> Result<(), WriteError> {

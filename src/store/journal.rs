@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::crc32::crc32;
 use super::disk::{self, AppendFile, Durability};
 use super::error::{At, ReadError, WriteError};
+use crate::os::file;
 use crate::time::Utc;
 
 /// Longest line that is believed, bytes; far above any record, far below what hurts.
@@ -59,13 +60,17 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// # Errors
     /// When the file can neither be read nor made, or when the damaged tail cannot be saved elsewhere.
     pub fn open(path: &Path, now: Utc) -> Result<(Self, Replay<T>), WriteError> {
-        let mut file = AppendFile::open(path).write_at("open", path)?;
+        let mut journal = AppendFile::open(path).write_at("open", path)?;
+        if let (0, Some(parent)) = (journal.len(), path.parent()) {
+            // A new file is lost with its name, however well its content is flushed.
+            file::sync_dir(parent)?;
+        }
         let mut replay = replay_file(path).write_at("read", path)?;
         if let Some(damage) = &mut replay.damaged {
             damage.set_aside = Some(set_aside(path, damage.offset, now)?);
-            file.cut(damage.offset).write_at("cut the damaged end off", path)?;
+            journal.cut(damage.offset).write_at("cut the damaged end off", path)?;
         }
-        Ok((Self { file, records: PhantomData }, replay))
+        Ok((Self { file: journal, records: PhantomData }, replay))
     }
 
     /// Appends one record.

@@ -177,7 +177,7 @@ mod tests {
         let layout = Layout::new(dir.path());
         let oom = folder(&layout, "2026-11-21T11-54-56Z-error-oom");
         let oom2 = folder(&layout, "2026-11-21T11-54-56Z-error-oom-2");
-        folder(&layout, ".tmp-1-0-2026-11-22T11-54-56Z-error-half-written");
+        folder(&layout, ".sentry-tmp-1-0-2026-11-22T11-54-56Z-error-half-written");
         fs::write(layout.index(), "").unwrap();
         let names = |prefix: &str| match resolve(&layout, prefix) {
             Ok(id) => vec![id],
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(names("2026"), [oom2.clone(), oom.clone()]);
         assert_eq!(names(&short_id(&oom)[..4]), [oom]);
         assert_eq!(names(&short_id(&oom2)), [oom2]);
-        for nothing in ["", ".", "..", ".tmp", "index.jsonl", "2027", "../incidents"] {
+        for nothing in ["", ".", "..", ".sentry-tmp", "index.jsonl", "2027", "../incidents"] {
             assert!(matches!(resolve(&layout, nothing), Err(ResolveError::NotFound(_))), "{nothing}");
         }
     }

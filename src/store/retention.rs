@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{self, Durability};
-use super::error::{At, ReadError, WriteError};
+use super::error::{At, ReadError, StoreError, WriteError};
 use super::index::{self, IndexRow};
 use super::writer::{Store, remove_tree};
 use crate::config::Retention;
@@ -40,24 +40,13 @@ pub struct Swept {
     pub more: bool,
 }
 
-/// Why sweeping stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// It could not look.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// It could not remove.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
-
 impl Store {
     /// Removes what exceeds the caps, oldest first, a bounded number per call. Reads the whole index, so a call every few
     /// minutes is enough.
     ///
     /// # Errors
     /// When something could not be looked at or removed; the rest is left for the next call.
-    pub fn sweep(&mut self, caps: &Retention, keep: &Keep<'_>, now: Utc) -> Result<Swept, SweepError> {
+    pub fn sweep(&mut self, caps: &Retention, keep: &Keep<'_>, now: Utc) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
         self.sweep_incidents(caps, keep, now, &mut swept)?;
         self.sweep_runs(caps, keep, &mut swept)?;
@@ -71,7 +60,7 @@ impl Store {
         keep: &Keep<'_>,
         now: Utc,
         swept: &mut Swept,
-    ) -> Result<(), SweepError> {
+    ) -> Result<(), StoreError> {
         let path = self.layout.index();
         let (rows, _) = index::read_all(&path)?;
         let mut rows: Vec<IndexRow> = rows.into_values().collect();
@@ -90,7 +79,7 @@ impl Store {
             match fs::rename(&folder, &temp) {
                 Ok(()) => garbage.push(temp),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).write_at("remove", &folder).map_err(SweepError::from),
+                Err(error) => return Err(error).write_at("remove", &folder).map_err(StoreError::from),
             }
         }
         rows.retain(|row| !doomed.contains(&row.id));
@@ -110,7 +99,7 @@ impl Store {
         write_index(&path, rows)
     }
 
-    fn sweep_runs(&mut self, caps: &Retention, keep: &Keep<'_>, swept: &mut Swept) -> Result<(), SweepError> {
+    fn sweep_runs(&mut self, caps: &Retention, keep: &Keep<'_>, swept: &mut Swept) -> Result<(), StoreError> {
         let Ok(max) = usize::try_from(caps.max_runs) else { return Ok(()) };
         if max == 0 {
             return Ok(());
@@ -128,7 +117,7 @@ impl Store {
         Ok(())
     }
 
-    fn sweep_commands(&mut self) -> Result<(), SweepError> {
+    fn sweep_commands(&mut self) -> Result<(), StoreError> {
         let dir = self.layout.control_done();
         let names = names(&dir)?;
         // Two files each: the command and its answer.

@@ -252,7 +252,7 @@ fn relative_target(link: &Path, target: &Path, dot: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{NOW, incident};
+    use crate::store::testing::{NOW, alone, incident, with_file_limit};
 
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
@@ -300,9 +300,9 @@ mod tests {
         let (_dir, store) = store();
         let layout = store.layout().clone();
         drop(store);
-        let folder = layout.incidents().join(".tmp-1-0-x");
+        let folder = layout.incidents().join(".sentry-tmp-1-0-x");
         fs::create_dir_all(folder.join("frames")).unwrap();
-        let file = layout.dot().join(".tmp-1-1-state.json");
+        let file = layout.dot().join(".sentry-tmp-1-1-state.json");
         fs::write(&file, "{").unwrap();
         Store::acquire(layout).unwrap();
         assert!(!folder.exists() && !file.exists());
@@ -380,5 +380,30 @@ mod tests {
         assert!(store.create_incident(&new).is_err());
         let names: Vec<_> = fs::read_dir(store.layout().incidents()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["index.jsonl"]);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_nothing_half_written_and_passes() {
+        if !alone("store::writer::tests::a_full_disk_leaves_nothing_half_written_and_passes") {
+            return;
+        }
+        let (_dir, mut store) = store();
+        let (mut journal, _) = store.journal::<String>(NOW).unwrap();
+        journal.append(&"first".to_owned(), Durability::Flushed).unwrap();
+        let incident = incident("2026-11-21T11-54-56Z-error-oom", "oom");
+        let files: [(&str, &[u8]); 1] = [("log_excerpt.txt", &[b'x'; 4096])];
+        let new = NewIncident { incident: &incident, rule: None, action: None, files: &files };
+        let names = |store: &Store| fs::read_dir(store.layout().incidents()).unwrap().count();
+        with_file_limit(2048, || {
+            assert!(store.create_incident(&new).is_err());
+            assert_eq!(names(&store), 0);
+            assert!(journal.append(&"x".repeat(4096), Durability::Flushed).is_err());
+            assert!(store.update_incident(&incident.id, &[("report.md", &[b'x'; 4096])]).is_err());
+        });
+        journal.append(&"second".to_owned(), Durability::Flushed).unwrap();
+        store.create_incident(&new).unwrap();
+        assert_eq!(names(&store), 2, "the folder and the index");
+        let replay = crate::store::replay_journal::<String>(&store.layout().journal()).unwrap();
+        assert_eq!((replay.records, replay.damaged), (vec!["first".to_owned(), "second".to_owned()], None));
     }
 }

@@ -383,10 +383,8 @@ mod tests {
         What happened. The command ended with exit code 1 after 3 m;
         nothing was lost, see the log (log_excerpt.txt) for more.
 
-
         detector  trace
         child     2
-
 
         Where
 
@@ -398,7 +396,7 @@ mod tests {
                 11  def load():
             >>> 12      return settings['port']
 
-        │ quoted[31m text [2J here
+        │ quoted text [2J here
 
         <script>alert(1)</script>
         ");

@@ -1,7 +1,9 @@
 //! Renderers of one picture: text for terminals, JSON for programs.
 
 pub mod analysis;
+pub mod checks;
 mod clean;
+pub mod detections;
 pub mod incidents;
 pub mod markdown;
 mod palette;

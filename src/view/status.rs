@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::table::{Cell, Look, Table};
 use super::{Palette, one_line, words};
 use crate::detect::Severity;
-use crate::detect::ending::Exit;
 use crate::detect::exit_code::describe;
 use crate::heal::verdict::Verdict;
 use crate::monitor::status::{ChildStatus, IncidentStatus, PhaseName, ProcessIdentity, RestartStatus, StateFile};
@@ -60,8 +59,6 @@ pub struct StatusView {
     pub holder: Option<ProcessIdentity>,
     /// Child of the picture, looked at now.
     pub child: Life,
-    /// How the child ended when no monitor saw it.
-    pub unseen_exit: Option<Exit>,
     /// Now.
     pub now: Utc,
 }
@@ -79,9 +76,7 @@ pub struct StatusJson<'a> {
     pub monitor: Option<&'a ProcessIdentity>,
     /// Child of the picture, looked at now.
     pub child: Life,
-    /// How the child ended when no monitor saw it.
-    pub unseen_exit: Option<&'a Exit>,
-    /// `state.json` as it is; `null` while the first monitor starts.
+    /// `state.json`, its child brought up to date; `null` while the first monitor starts.
     pub state: Option<&'a StateFile>,
 }
 
@@ -114,7 +109,6 @@ impl StatusView {
             supervised: situation == Situation::Supervised,
             monitor: self.holder.as_ref(),
             child: self.child,
-            unseen_exit: self.unseen_exit.as_ref(),
             state: self.state.as_ref(),
         }
     }
@@ -256,7 +250,7 @@ impl StatusView {
             Life::Alive => format!("{number}, {pid}, up {since}"),
             Life::Unknown => format!("{number}, {pid}, started {since} ago, cannot be seen"),
             Life::Gone | Life::None => {
-                let exit = child.exit.as_ref().or(self.unseen_exit.as_ref());
+                let exit = child.exit.as_ref();
                 let how =
                     exit.map_or_else(|| "how it ended is not known yet".to_owned(), |exit| one_line(&describe(exit)));
                 format!("{number}, gone: {how}")
@@ -349,5 +343,256 @@ pub fn severity_word(severity: Severity) -> &'static str {
         Severity::Warning => "warning",
         Severity::Error => "error",
         Severity::Critical => "critical",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::detect::ending::{Ending, Exit, OutOfMemory};
+    use crate::ids::{AttemptNo, ChildNo, DetectorName, IncidentId, RunId};
+    use crate::monitor::status::{PendingStatus, SCHEMA};
+
+    const NOW: Utc = Utc::from_millis(1_795_262_096_789);
+
+    fn ago(seconds: i64) -> Utc {
+        Utc::from_millis(NOW.millis() - seconds * 1_000)
+    }
+
+    fn process(pid: u32) -> ProcessIdentity {
+        ProcessIdentity { pid, start_time: 17, boot_id: "b".to_owned() }
+    }
+
+    fn exit(code: i32) -> Exit {
+        let ending = Ending::Exited { code };
+        Exit { ending, oom: OutOfMemory::NoSign, leftovers: 0, stop_requested: false, killed: false }
+    }
+
+    fn state(phase: PhaseName, waiting_for: &str, why: Option<&str>) -> StateFile {
+        let incident = IncidentStatus {
+            id: IncidentId::new("2026-11-21T11-34-56Z-error-oom"),
+            utc: ago(1_200),
+            detector: DetectorName::new("oom"),
+            severity: Severity::Error,
+            message: "CUDA out of memory".to_owned(),
+            action: Some("restart_with_env".to_owned()),
+            verdict: Some(Verdict::Kept),
+        };
+        StateFile {
+            schema: SCHEMA,
+            version: "0.1.0".to_owned(),
+            updated: ago(5),
+            monitor: process(100),
+            monitor_started: ago(7_200),
+            run: RunId::new("20261121T103456Z-9f3a"),
+            run_started: ago(7_200),
+            phase,
+            waiting_for: waiting_for.to_owned(),
+            why: why.map(str::to_owned),
+            exit_code: (phase == PhaseName::Over).then_some(80),
+            command: vec!["python".to_owned(), "train.py".to_owned()],
+            child: Some(ChildStatus {
+                no: ChildNo(2),
+                process: Some(process(200)),
+                started: ago(1_190),
+                alive: true,
+                exit: None,
+            }),
+            restarts: RestartStatus {
+                unverified: 1,
+                max: 10,
+                total: 3,
+                max_identical: 5,
+                identical: 2,
+                ..RestartStatus::default()
+            },
+            env_overlay: BTreeMap::from([("BATCH_SIZE".to_owned(), "4".to_owned())]),
+            detectors: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            incidents: vec![
+                IncidentStatus {
+                    id: IncidentId::new("2026-11-21T10-34-56Z-error-exit"),
+                    utc: ago(4_800),
+                    verdict: None,
+                    action: None,
+                    message: "exit code 3".to_owned(),
+                    severity: Severity::Critical,
+                    ..incident.clone()
+                },
+                incident,
+            ],
+            incidents_total: 2,
+            pending: vec![PendingStatus {
+                attempt: AttemptNo(3),
+                incident: IncidentId::new("2026-11-21T11-34-56Z-error-oom"),
+                action: "restart_with_env".to_owned(),
+                left_ms: 65_000,
+            }],
+            watched_ms: 7_200_000,
+            warnings: vec!["sentry.yaml was not loaded: 2 errors".to_owned()],
+        }
+    }
+
+    fn view(state: StateFile, holder: Option<u32>, child: Life) -> StatusView {
+        StatusView { state: Some(state), holder: holder.map(process), child, now: NOW }
+    }
+
+    fn text(view: &StatusView) -> String {
+        view.text(100, Palette::plain())
+    }
+
+    #[test]
+    fn alive_and_well() {
+        let view = view(state(PhaseName::Up, "new output or the end of the child", None), Some(100), Life::Alive);
+        insta::assert_snapshot!(text(&view), @r"
+        running
+          command    python train.py
+          child      2, pid 200, up 19 m 50 s
+          monitor    pid 100, up 2 h
+          waits for  new output or the end of the child
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          changed    BATCH_SIZE=4
+          verifying  restart_with_env for 2026-11-21T11-34-56Z-error-oom, kept in 1 m 5 s
+          warning    sentry.yaml was not loaded: 2 errors
+          incidents  2
+
+        when          incident                         outcome                 message
+        20 m ago      2026-11-21T11-34-56Z-error-oom   restart_with_env: kept  CUDA out of memory
+        1 h 20 m ago  2026-11-21T10-34-56Z-error-exit  recorded                exit code 3
+        ");
+    }
+
+    #[test]
+    fn other_situations_begin_with_what_is_wrong() {
+        let bare = |phase, waits, why| {
+            let mut state = state(phase, waits, why);
+            (state.incidents, state.pending, state.warnings) = (Vec::new(), Vec::new(), Vec::new());
+            state.env_overlay.clear();
+            state
+        };
+        let ended = |phase, waits, why| {
+            let mut state = bare(phase, waits, why);
+            state.child = state.child.map(|child| ChildStatus { alive: false, exit: Some(exit(3)), ..child });
+            state
+        };
+        let pages = [
+            view(ended(PhaseName::Cooling, "restart in 40 s", None), Some(100), Life::Gone),
+            view(ended(PhaseName::Held, "`sentry resume`", Some("five identical failures")), Some(100), Life::Gone),
+            view(bare(PhaseName::Up, "new output", None), None, Life::Alive),
+            view(bare(PhaseName::Detached, "", None), None, Life::Alive),
+            view(bare(PhaseName::Up, "new output", None), None, Life::Gone),
+            view(ended(PhaseName::Over, "", Some("restart budget spent: 10 of 10")), None, Life::Gone),
+            view(bare(PhaseName::Up, "", None), None, Life::Unknown),
+            view(bare(PhaseName::Over, "", None), Some(101), Life::Gone),
+            StatusView { state: None, holder: Some(process(101)), child: Life::None, now: NOW },
+        ];
+        let pages: Vec<String> = pages.iter().map(text).collect();
+        insta::assert_snapshot!(pages.join("\n"), @r"
+        nothing is supervised now: waiting before a restart
+          command    python train.py
+          child      2, gone: exit code 3
+          monitor    pid 100, up 2 h
+          waits for  restart in 40 s
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        nothing is supervised now: held for a person: five identical failures
+          help: look at the last incident, then `sentry resume` or `sentry stop`
+          command    python train.py
+          child      2, gone: exit code 3
+          monitor    pid 100, up 2 h
+          waits for  `sentry resume`
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        running without a monitor: it has ended and left the command running
+          help: `sentry run` takes it over again, `sentry stop` ends it
+          command    python train.py
+          child      2, pid 200, up 19 m 50 s
+          monitor    gone (was pid 100), last seen 5 s ago
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        running without a monitor, as asked by `detach`
+          help: `sentry run` takes it over again, `sentry stop` ends it
+          command    python train.py
+          child      2, pid 200, up 19 m 50 s
+          monitor    gone (was pid 100), last seen 5 s ago
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        interrupted: the monitor has ended without ending the run, and nothing runs
+          help: `sentry run` goes on with this run
+          command    python train.py
+          child      2, gone: how it ended is not known yet
+          monitor    gone (was pid 100), last seen 5 s ago
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        over with exit code 80: restart budget spent: 10 of 10
+          help: `sentry run` starts a new run
+          command    python train.py
+          child      2, gone: exit code 3
+          monitor    gone (was pid 100), last seen 5 s ago
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        cannot be seen
+          help: nothing is restarted or stopped until it can be seen again
+          command    python train.py
+          child      2, pid 200, started 19 m 50 s ago, cannot be seen
+          monitor    gone (was pid 100), last seen 5 s ago
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        starting: a new monitor owns the directory; below is what the one before left
+          command    python train.py
+          child      2, gone: how it ended is not known yet
+          monitor    pid 101
+          run        20261121T103456Z-9f3a, started 2 h ago
+          restarts   1 unverified (of 10), 3 in all, the same failure 2 times in a row (of 5)
+          incidents  2
+
+        starting: a monitor (pid 101) owns the directory and has shown nothing yet
+        ");
+    }
+
+    #[test]
+    fn every_situation_is_reached() {
+        let table = [
+            (Situation::Supervised, PhaseName::Up, Some(100), Life::Alive),
+            (Situation::Supervised, PhaseName::Stopping, Some(100), Life::Alive),
+            (Situation::NothingSupervised, PhaseName::Paused, Some(100), Life::Gone),
+            (Situation::NothingSupervised, PhaseName::Starting, Some(100), Life::None),
+            (Situation::Unknown, PhaseName::Unknown, Some(100), Life::Gone),
+            (Situation::Unknown, PhaseName::Up, None, Life::Unknown),
+            (Situation::Starting, PhaseName::Up, Some(7), Life::Alive),
+            (Situation::Over, PhaseName::Over, Some(100), Life::Gone),
+            (Situation::Over, PhaseName::Over, None, Life::Gone),
+            (Situation::Unwatched, PhaseName::Up, None, Life::Alive),
+            (Situation::Interrupted, PhaseName::Cooling, None, Life::Gone),
+        ];
+        for (expected, phase, holder, child) in table {
+            let seen = view(state(phase, "", None), holder, child).situation();
+            assert_eq!(seen, expected, "{phase:?} {holder:?} {child:?}");
+        }
+    }
+
+    #[test]
+    fn json_names_the_situation() {
+        let view = view(state(PhaseName::Up, "", None), None, Life::Alive);
+        let mut json = serde_json::to_value(view.json()).unwrap();
+        json.as_object_mut().unwrap().remove("state");
+        insta::assert_snapshot!(json.to_string(), @r#"{"child":"alive","monitor":null,"schema":1,"situation":"unwatched","supervised":false}"#);
     }
 }

@@ -103,7 +103,7 @@ impl TestEnv {
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(self.variables.iter().cloned()).current_dir(self.project());
         command.stdin(Stdio::null()).process_group(0);
-        Call { env: self, command, input: None, limit: Duration::from_secs(60) }
+        Call { env: self, command, input: None, has_reader: true, limit: Duration::from_secs(60) }
     }
 
     /// Runs `sentry` to its end.
@@ -159,6 +159,7 @@ pub struct Call<'env> {
     env: &'env TestEnv,
     command: Command,
     input: Option<Vec<u8>>,
+    has_reader: bool,
     limit: Duration,
 }
 
@@ -181,12 +182,23 @@ impl<'env> Call<'env> {
         self
     }
 
+    /// Makes its stdout a pipe that nobody reads any more.
+    pub fn without_reader(mut self) -> Self {
+        self.has_reader = false;
+        self
+    }
+
     /// Starts it and goes on.
     pub fn start(mut self) -> Running<'env> {
         // Files, not pipes: whoever inherits them can neither block nor keep the test waiting for an end of file.
         let file = || tempfile::NamedTempFile::new_in(self.env.root.path().join("tmp")).unwrap();
         let (out, err) = (file(), file());
         self.command.stdout(out.reopen().unwrap()).stderr(err.reopen().unwrap());
+        if !self.has_reader {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            self.command.stdout(writer);
+        }
         if let Some(input) = &self.input {
             let stdin = file();
             fs::write(stdin.path(), input).unwrap();

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use super::little::{Closed, Item, Little, Offered, Route, text_from};
+use regex::RegexSet;
+
+use super::little::{Closed, Item, Little, Offered, Rival, Route, text_from};
 use super::prefix::{self, Fields, Layer, Peel};
 use super::{Grammar, LOOKBACK, json};
 use crate::detect::line::TextLine;
@@ -181,6 +183,7 @@ impl Driver {
         }
         let peel = if self.open.iter().all(|little| little.route.key.is_empty()) { Peel::Sure } else { Peel::All };
         let layers = prefix::layers(text, peel);
+        self.reconsider(&layers, text);
         for little in &mut self.open {
             let Some(fallback) = little.route.fallback.clone() else { continue };
             if little.route.text_at(&layers, text).is_some() {
@@ -195,6 +198,24 @@ impl Driver {
             .enumerate()
             .filter_map(|(index, little)| Some((index, little.route.text_at(&layers, text)?)));
         places.max_by_key(|&(index, at)| (at, usize::MAX - index))
+    }
+
+    /// Opens a trace anew behind its first line's head when the second line has the same head.
+    fn reconsider(&mut self, layers: &[Layer], text: &str) {
+        for index in 0..self.open.len() {
+            let Some(little) = self.open.get_mut(index) else { break };
+            let Some(layer) = layers.iter().find(|layer| layer.key == little.route.key) else { continue };
+            let rivals = little.take_rivals();
+            let Some(item) = little.starter().filter(|_| !rivals.is_empty()).cloned() else { continue };
+            let rest = text.get(layer.at..).unwrap_or_default();
+            let anew = rivals.into_iter().rev().filter(|rival| rival.head.strip(rest).is_some()).find_map(|rival| {
+                let route = Route { key: layer.key.clone(), head: Some(rival.head), fallback: None };
+                self.open_route(&item, route, rival.at, rival.fields)
+            });
+            if let (Some(anew), Some(little)) = (anew, self.open.get_mut(index)) {
+                *little = anew;
+            }
+        }
     }
 
     /// Opens a trace at a line that belongs to none, or remembers the line.
@@ -231,7 +252,13 @@ impl Driver {
                 (depth > 0).then(|| layers.get(depth - 1).map(|layer| layer.key.clone()).unwrap_or_default());
             let route = Route { key: layer.key.clone(), head: None, fallback };
             if let Some(little) = self.open_route(item, route, layer.at, layer.fields.clone()) {
-                return Some(little);
+                let heads = prefix::heads(text.get(layer.at..).unwrap_or_default()).into_iter();
+                let rivals = heads.map(|(at, head, more)| {
+                    let mut fields = layer.fields.clone();
+                    fields.extend(more);
+                    Rival { at: layer.at + at, head, fields }
+                });
+                return Some(little.with_rivals(rivals.collect()));
             }
         }
         // A head is looked for behind the prefix that names the writer, and behind all prefixes.
@@ -315,14 +342,21 @@ impl Driver {
 
 /// The traces in a text that was found inside a field.
 fn read_text(grammars: &Arc<[Box<dyn Grammar>]>, text: &str) -> Vec<Found> {
+    static STARTERS: LazyLock<RegexSet> = LazyLock::new(all_starters);
     let mut driver = Driver::with(Arc::clone(grammars), true);
     let mut found = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let raw = RawLine { number, start: 0, end: 0, bytes: line.as_bytes() };
-        found.extend(driver.push(&raw, Role::Starter));
+        let role = if STARTERS.is_match(line) { Role::Starter } else { Role::Line };
+        found.extend(driver.push(&raw, role));
     }
     found.extend(driver.flush());
     found
+}
+
+#[expect(clippy::expect_used, reason = "the patterns are literals of this crate, and a test builds them")]
+fn all_starters() -> RegexSet {
+    RegexSet::new(Driver::new(&[]).starters()).expect("the starters are valid regular expressions")
 }
 
 /// Whether traces of the two come from one runtime.
@@ -342,5 +376,6 @@ fn to_text(line: &RawLine<'_>) -> TextLine {
     // A progress bar rewrites its line: what stands last is what a person sees.
     let text = text.trim_end_matches(['\r', '\n']);
     let text = text.rsplit('\r').next().unwrap_or(text);
-    TextLine { number: line.number, start: line.start, end: line.end, text: text.to_owned() }
+    let text = json::unwrap_container_line(text).unwrap_or_else(|| text.to_owned());
+    TextLine { number: line.number, start: line.start, end: line.end, text }
 }

@@ -1,14 +1,257 @@
-//! Traces inside one JSON log line.
+//! Traces inside one JSON log line: a text with line breaks in a field, or a list of frames.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Map, Value};
 
 use super::driver::Found;
-use crate::detect::Trace;
+use super::in_app::is_app;
+use super::prefix::regex;
+use crate::detect::{Language, Trace, TraceFrame};
 
-/// Lines that may carry a trace in a field.
+/// Lines that may carry a trace in a field (structlog, python-json-logger, zap, zerolog, pino, winston, logstash, log4j).
 pub(super) const STARTERS: &[&str] = &[
-    r#""[A-Za-z_.@]*(?:stack|stacktrace|stack_trace|stackTrace|exc_info|exc_text|exception|traceback|backtrace|errorVerbose|StackTrace)"\s*:\s*["\[{]"#,
+    r#""[A-Za-z_.@]*(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|traceback|backtrace|errorVerbose|thrown)"\s*:\s*["\[{]"#,
 ];
 
-/// Reads the trace in a line that is a JSON object, or ends with one.
-pub(super) fn read(_text: &str, _read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
-    None
+/// Fields that loggers use for a stack.
+const STACK_FIELDS: &[&str] = &[
+    "stack",
+    "stacktrace",
+    "stack_trace",
+    "exc_info",
+    "exc_text",
+    "exception",
+    "traceback",
+    "backtrace",
+    "errorverbose",
+    "extendedstacktrace",
+    "thrown",
+];
+/// How deep fields are looked for.
+const MAX_DEPTH: usize = 6;
+/// How many `{` of a line are tried as the start of an object.
+const MAX_STARTS: usize = 4;
+
+/// Reads the trace in a line that is a JSON object, or ends with one (zap's console encoder).
+///
+/// `read_text` finds the traces in a text of several lines.
+pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    let object = object_in(text)?;
+    let mut places = Vec::new();
+    collect(&object, &mut Vec::new(), &mut places);
+    places.sort_by_key(|place| !place.is_stack);
+    let mut best: Option<(Trace, &Place<'_>)> = None;
+    for place in &places {
+        let trace = match place.value {
+            Value::String(text) if text.contains('\n') => from_text(text, place.is_stack, &read_text),
+            Value::Array(items) if place.is_stack => from_frames(items),
+            Value::Object(fields) if place.is_stack => from_thrown(fields),
+            _ => None,
+        };
+        let Some(trace) = trace else { continue };
+        if best.as_ref().is_none_or(|(known, _)| known.frames.len() < trace.frames.len()) {
+            best = Some((trace, place));
+        }
+    }
+    let (mut trace, place) = best?;
+    complete(&mut trace, &place.parents);
+    Some(trace)
+}
+
+/// The line that docker's `json-file` driver has wrapped into an object.
+pub(super) fn unwrap_container_line(text: &str) -> Option<String> {
+    if !text.starts_with("{\"log\":\"") {
+        return None;
+    }
+    match serde_json::from_str::<Map<String, Value>>(text).ok()?.remove("log")? {
+        Value::String(line) => Some(line.trim_end_matches(['\n', '\r']).to_owned()),
+        _ => None,
+    }
+}
+
+struct Place<'v> {
+    value: &'v Value,
+    is_stack: bool,
+    /// The objects around it, outermost first.
+    parents: Vec<&'v Map<String, Value>>,
+}
+
+fn object_in(text: &str) -> Option<Map<String, Value>> {
+    let text = text.trim_end();
+    if !text.ends_with('}') {
+        return None;
+    }
+    let starts = text.match_indices('{').map(|(at, _)| at).take(MAX_STARTS);
+    starts.filter_map(|at| serde_json::from_str(text.get(at..)?).ok()).next()
+}
+
+fn collect<'v>(object: &'v Map<String, Value>, parents: &mut Vec<&'v Map<String, Value>>, places: &mut Vec<Place<'v>>) {
+    if parents.len() >= MAX_DEPTH {
+        return;
+    }
+    parents.push(object);
+    for (name, value) in object {
+        let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+        places.push(Place { value, is_stack: STACK_FIELDS.contains(&last.as_str()), parents: parents.clone() });
+        if let Value::Object(inner) = value {
+            collect(inner, parents, places);
+        }
+    }
+    parents.pop();
+}
+
+fn from_text(text: &str, is_stack: bool, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    let traces = read_text(text).into_iter().map(|found| found.trace);
+    let mut trace = traces.reduce(|best, trace| if trace.frames.len() > best.frames.len() { trace } else { best });
+    if trace.is_none() && is_stack {
+        trace = from_go_stack(text);
+    }
+    let mut trace = trace?;
+    trace.text = text.chars().take(Trace::MAX_TEXT / 4).collect();
+    Some(trace)
+}
+
+/// Function and place in turns, as zap and `pkg/errors` write a Go stack without a header.
+fn from_go_stack(text: &str) -> Option<Trace> {
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+(\S.*\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$"));
+    let lines: Vec<&str> = text.lines().collect();
+    let mut frames = Vec::new();
+    for pair in lines.windows(2) {
+        let [name, place] = pair else { continue };
+        let Some(c) = PLACE.captures(place) else { continue };
+        let function = name.trim().strip_suffix("(...)").unwrap_or(name.trim());
+        frames.push(frame(
+            Language::Go,
+            c.get(1).map(|m| m.as_str()),
+            c.get(2).and_then(|m| m.as_str().parse().ok()),
+            Some(function).filter(|function| !function.is_empty()),
+        ));
+    }
+    with_frames(Language::Go, frames)
+}
+
+/// A list of frames: zerolog's `pkgerrors` marshaler, structlog's `dict_tracebacks`, log4j's `extendedStackTrace`.
+fn from_frames(items: &[Value]) -> Option<Trace> {
+    if let Some(Value::Object(first)) = items.first()
+        && let Some(Value::Array(frames)) = first.get("frames")
+    {
+        // structlog: the reported exception first, its causes behind it.
+        let mut trace = from_frames(frames)?;
+        trace.exception = string(first, &["exc_type", "type", "name"]);
+        trace.message = string(first, &["exc_value", "value", "message"]).unwrap_or_default();
+        let causes = items.iter().skip(1).filter_map(|item| string(item.as_object()?, &["exc_type", "type"]));
+        trace.cause_chain = causes.collect();
+        return Some(trace);
+    }
+    let objects: Vec<&Map<String, Value>> = items.iter().filter_map(Value::as_object).collect();
+    let files: Vec<String> =
+        objects.iter().filter_map(|item| string(item, &["file", "source", "filename", "fileName", "path"])).collect();
+    let language = files.iter().find_map(|file| language_of(file))?;
+    let frames = objects.into_iter().filter_map(|item| {
+        let file = string(item, &["file", "source", "filename", "fileName", "path"]);
+        let function = string(item, &["func", "function", "method", "name", "methodName"]);
+        let class = string(item, &["class", "className", "declaringClass"]);
+        let function = match (class, function) {
+            (Some(class), Some(function)) => Some(format!("{class}.{function}")),
+            (None, function) => function,
+            (class, None) => class,
+        };
+        let line = string(item, &["line", "lineno", "lineNumber", "line_number"]).and_then(|line| line.parse().ok());
+        (file.is_some() || function.is_some()).then(|| frame(language, file.as_deref(), line, function.as_deref()))
+    });
+    with_frames(language, frames.collect())
+}
+
+/// log4j's `thrown` object, and others that keep the frames beside the type.
+fn from_thrown(fields: &Map<String, Value>) -> Option<Trace> {
+    let frames = ["extendedStackTrace", "stackTrace", "stack_trace", "frames", "stack"]
+        .iter()
+        .find_map(|name| fields.get(*name).and_then(Value::as_array))?;
+    let mut trace = from_frames(frames)?;
+    trace.exception = string(fields, &["name", "type", "class", "className"]);
+    trace.message = string(fields, &["message", "localizedMessage", "value"]).unwrap_or_default();
+    Some(trace)
+}
+
+/// Fills in the type and the message from the fields beside the stack.
+fn complete(trace: &mut Trace, parents: &[&Map<String, Value>]) {
+    for (depth, fields) in parents.iter().enumerate().rev() {
+        let outermost = depth == 0;
+        if trace.exception.is_none() {
+            let named = if outermost {
+                string(
+                    fields,
+                    &["error.type", "exception.type", "exc_type", "exception_class", "error_type", "err.type"],
+                )
+            } else {
+                string(fields, &["type", "name", "class", "exc_type", "exception_class"])
+            };
+            trace.exception = named;
+        }
+        if trace.message.is_empty() {
+            let names: &[&str] = if outermost {
+                &["error", "err", "panic", "error.message", "exception.message", "msg", "message"]
+            } else {
+                &["message", "msg", "value", "exc_value"]
+            };
+            trace.message = string(fields, names).unwrap_or_default();
+        }
+    }
+}
+
+fn with_frames(language: Language, frames: Vec<TraceFrame>) -> Option<Trace> {
+    if frames.is_empty() {
+        return None;
+    }
+    // Python prints the newest call last.
+    let in_app_top = match language {
+        Language::Python => frames.iter().rposition(|frame| frame.in_app),
+        _ => frames.iter().position(|frame| frame.in_app),
+    };
+    Some(Trace {
+        language,
+        exception: None,
+        message: String::new(),
+        frames,
+        in_app_top,
+        cause_chain: Vec::new(),
+        text: String::new(),
+        cut: false,
+    })
+}
+
+fn frame(language: Language, file: Option<&str>, line: Option<u32>, function: Option<&str>) -> TraceFrame {
+    TraceFrame {
+        file: file.map(str::to_owned),
+        line,
+        function: function.map(str::to_owned),
+        in_app: is_app(language, file, function),
+    }
+}
+
+fn language_of(file: &str) -> Option<Language> {
+    let (_, extension) = file.rsplit_once('.')?;
+    Some(match extension {
+        "py" | "pyx" => Language::Python,
+        "go" => Language::Go,
+        "rs" => Language::Rust,
+        "java" => Language::Java,
+        "kt" => Language::Kotlin,
+        "scala" => Language::Scala,
+        "js" | "mjs" | "cjs" | "jsx" => Language::Javascript,
+        "ts" | "tsx" | "mts" => Language::Typescript,
+        "c" | "cc" | "cpp" | "cxx" | "h" | "hpp" => Language::Cpp,
+        _ => return None,
+    })
+}
+
+/// The first of these fields that is a text or a number.
+fn string(fields: &Map<String, Value>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| match fields.get(*name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
 }

@@ -67,6 +67,17 @@ pub(super) struct Little {
     taken: Vec<(Item, usize)>,
     held: Vec<(Item, usize)>,
     bytes: usize,
+    /// Heads that the first line may have: the second line tells whether every line has one.
+    rivals: Vec<Rival>,
+}
+
+/// A logger's head that may stand in front of every line of a trace.
+#[derive(Clone, Debug)]
+pub(super) struct Rival {
+    /// Byte offset of the text behind it in the trace's first line.
+    pub(super) at: usize,
+    pub(super) head: Head,
+    pub(super) fields: Fields,
 }
 
 /// What is left of a little stream when its trace has ended.
@@ -91,7 +102,33 @@ impl Little {
         at: usize,
     ) -> Self {
         let bytes = item.line.text.len();
-        Self { route, grammar, trace, fields, before, taken: vec![(item, at)], held: Vec::new(), bytes }
+        Self {
+            route,
+            grammar,
+            trace,
+            fields,
+            before,
+            taken: vec![(item, at)],
+            held: Vec::new(),
+            bytes,
+            rivals: Vec::new(),
+        }
+    }
+
+    /// Adds heads that the first line may have.
+    pub(super) fn with_rivals(mut self, rivals: Vec<Rival>) -> Self {
+        self.rivals = rivals;
+        self
+    }
+
+    /// The heads that are still possible, once.
+    pub(super) fn take_rivals(&mut self) -> Vec<Rival> {
+        std::mem::take(&mut self.rivals)
+    }
+
+    /// The line at which the trace was opened.
+    pub(super) fn starter(&self) -> Option<&Item> {
+        self.taken.first().map(|(item, _)| item)
     }
 
     /// Number of the newest line of this little stream.
@@ -128,7 +165,7 @@ impl Little {
 
     /// Ends the trace. `cut` says that something else than the trace itself ended it.
     pub(super) fn close(self, cut: bool) -> Closed {
-        let Self { route: _, grammar, trace, fields, before, taken, held, bytes: _ } = self;
+        let Self { route: _, grammar, trace, fields, before, taken, held, bytes: _, rivals: _ } = self;
         let Some(reading) = trace.finish() else {
             // No trace after all: another grammar may read its first line.
             let mut released: Vec<Item> = taken.into_iter().chain(held).map(|(item, _)| item).collect();

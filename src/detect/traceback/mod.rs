@@ -3,15 +3,31 @@
 //! A [`Grammar`] knows what a trace of its language looks like, line by line. The driver (`driver.rs`) knows about streams:
 //! prefixes and interleaving, ends, caps, traces inside JSON fields. Grammars are pure and never see a prefix or a colour.
 
+mod cpp;
 mod driver;
+mod go;
 pub mod in_app;
+mod js;
+mod js_heap;
+mod js_lines;
+mod js_tap;
 mod json;
+mod jvm;
+mod lex;
 mod little;
 mod prefix;
 mod python;
+mod python_boxes;
+mod python_cells;
+mod python_fault;
 mod python_group;
+mod python_pytest;
 mod python_report;
 mod python_syntax;
+#[cfg(test)]
+mod rig;
+mod rust;
+mod shell;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
 
@@ -74,5 +90,13 @@ pub struct Reading {
 
 /// All grammars, the most specific first: the first that opens a trace at a line has it.
 fn grammars() -> Vec<Box<dyn Grammar>> {
-    vec![Box::new(python::Python)]
+    vec![
+        Box::new(python::Python),
+        Box::new(jvm::Jvm),
+        Box::new(shell::Shell),
+        Box::new(rust::Rust),
+        Box::new(go::Go),
+        Box::new(cpp::Cpp),
+        Box::new(js::JavaScript),
+    ]
 }

@@ -99,8 +99,12 @@ pub(super) fn heads(text: &str) -> Vec<(usize, Head, Fields)> {
         if separator.end() < sign.end() || found.len() >= MAX_HEADS {
             continue;
         }
-        let head = window.get(..separator.end()).unwrap_or_default();
-        found.push((separator.end(), Head { shape: shape_of(head) }, timestamp_of(head)));
+        // `INFO:name:text` has no blank of its own: one that follows is the text's.
+        let tight = separator.as_str() == ": " && !window.get(..separator.start()).unwrap_or_default().contains(' ');
+        for end in tight.then_some(separator.start() + 1).into_iter().chain([separator.end()]) {
+            let head = window.get(..end).unwrap_or_default();
+            found.push((end, Head { shape: shape_of(head) }, timestamp_of(head)));
+        }
     }
     found
 }
@@ -153,7 +157,7 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             writer(layer, "local_rank", group(c, 2));
         }),
         // mpirun --tag-output: `[1,3]<stderr>:text`.
-        kind(r"^\[(?:[^\]\s,]*,)(\d+)\]<std(?:out|err|diag)>: ?", true, |c, layer| writer(layer, "rank", group(c, 1))),
+        kind(r"^\[(?:[^\]\s,]*,)(\d+)\]<std(?:out|err|diag)>:", true, |c, layer| writer(layer, "rank", group(c, 1))),
         // Ray: `(train pid=4711, ip=10.0.0.7) text`.
         kind(r"^\(([\w.<>:+ \[\]-]+?) pid=(\d+)(?:, ip=([0-9a-fA-F.:]+))?(?:, [^)]*)?\)(?: |$)", true, |c, layer| {
             writer(layer, "worker", group(c, 1));

@@ -2,7 +2,11 @@
 //!
 //! Format: `traceback.TracebackException.format` of CPython 3.8 to 3.14.
 
+use super::python_boxes::Boxed;
+use super::python_cells::Cells;
+use super::python_fault::Fault;
 use super::python_group;
+use super::python_pytest::Failure;
 use super::python_report::{Link, Report};
 use super::python_syntax::{self as syntax, Shape};
 use super::{Grammar, Next, OpenTrace, Reading};
@@ -25,7 +29,13 @@ impl Grammar for Python {
     }
 
     fn starters(&self) -> &'static [&'static str] {
-        &[r"Traceback \(most recent call last\)", r#"File "[^"]+", line [0-9]+"#]
+        &[
+            r"Traceback \(most recent call last\)",
+            r#"File "[^"]+", line [0-9]+"#,
+            "Fatal Python error: ",
+            r"Timeout \([0-9]+:[0-9][0-9]:[0-9][0-9]",
+            "___ .+ ___",
+        ]
     }
 
     fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
@@ -40,9 +50,23 @@ impl Grammar for Python {
                 plain.report.frame(frame.into_trace_frame());
                 Some(Box::new(plain))
             }
-            _ => None,
+            _ => open_other(before, line),
         }
     }
+}
+
+/// Opens what other programs make of a traceback.
+fn open_other(before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
+    if let Some(boxed) = Boxed::open(line) {
+        return Some(Box::new(boxed));
+    }
+    if let Some(cells) = Cells::open(before, line) {
+        return Some(Box::new(cells));
+    }
+    if let Some(fault) = Fault::open(line) {
+        return Some(Box::new(fault));
+    }
+    Failure::open(line).map(|failure| Box::new(failure) as Box<dyn OpenTrace>)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

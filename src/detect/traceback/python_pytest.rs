@@ -1,0 +1,169 @@
+//! Failures as pytest prints them in its sections `FAILURES` and `ERRORS`.
+//!
+//! Format: `_pytest._code.code.ReprEntry`, styles `long`, `short` and `auto`. The style `native` is the interpreter's own.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::in_app::is_app;
+use super::prefix::regex;
+use super::python_syntax::{self as syntax, Shape};
+use super::{Next, OpenTrace, Reading};
+use crate::detect::line::TextLine;
+use crate::detect::{Language, Trace, TraceFrame};
+
+/// Lines of source and arguments without a location or an error line, after which a section is no failure.
+const MAX_SILENT: usize = 200;
+
+/// One failed test.
+pub(super) struct Failure {
+    first_line: u64,
+    frames: Vec<TraceFrame>,
+    /// Type and message of the last block of error lines.
+    exception: Option<String>,
+    message: Vec<String>,
+    causes: Vec<String>,
+    /// The last line was an error line.
+    in_errors: bool,
+    /// The location of the failure has been read: nothing but a chained exception may follow.
+    done: bool,
+    silent: usize,
+}
+
+impl Failure {
+    /// Opens at `______ test_name ______`.
+    pub(super) fn open(line: &TextLine) -> Option<Self> {
+        is_title(&line.text).then(|| Self {
+            first_line: line.number,
+            frames: Vec::new(),
+            exception: None,
+            message: Vec::new(),
+            causes: Vec::new(),
+            in_errors: false,
+            done: false,
+            silent: 0,
+        })
+    }
+
+    fn take(&mut self) -> Next {
+        self.silent = 0;
+        Next::Take
+    }
+
+    fn error_line(&mut self, error: &str) -> Next {
+        static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+            regex(
+                r"^((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit|Iteration|Failed|Timeout|[a-z]\w*))(?::(?: (.*))?)?$",
+            )
+        });
+        if !self.in_errors {
+            self.message.clear();
+            self.exception = None;
+            let trimmed = error.trim();
+            if let Some(c) = NAMED.captures(trimmed) {
+                self.exception = c.get(1).map(|m| m.as_str().to_owned());
+                self.message.push(c.get(2).map_or("", |m| m.as_str()).to_owned());
+            } else {
+                self.message.push(trimmed.to_owned());
+            }
+            self.in_errors = true;
+        } else {
+            self.message.push(error.trim().to_owned());
+        }
+        self.take()
+    }
+
+    fn location(&mut self, file: &str, line: Option<u32>, rest: &str) -> Next {
+        let function = rest.strip_prefix("in ").map(str::to_owned);
+        let in_app = is_app(Language::Python, Some(file), function.as_deref());
+        let named = function.is_some();
+        self.frames.push(TraceFrame { file: Some(file.to_owned()), line, function, in_app });
+        if !rest.is_empty() && !named {
+            // `test_cart.py:8: AssertionError` closes an entry.
+            if self.exception.as_deref().is_none_or(|name| name.rsplit('.').next() != Some(rest)) {
+                if let (Some(other), Some(first)) = (&self.exception, self.message.first_mut()) {
+                    *first = if first.is_empty() { other.clone() } else { format!("{other}: {first}") };
+                }
+                self.exception = Some(rest.to_owned());
+            }
+            self.done = true;
+        }
+        self.in_errors = false;
+        self.take()
+    }
+}
+
+impl OpenTrace for Failure {
+    fn push(&mut self, line: &TextLine) -> Next {
+        let text = line.text.trim_end();
+        if self.done {
+            if syntax::link(text).is_some() {
+                self.causes.extend(self.exception.take());
+                self.done = false;
+                return self.take();
+            }
+            return if text.is_empty() { Next::Hold } else { Next::End };
+        }
+        if let Some(error) = text.strip_prefix('E').filter(|rest| rest.starts_with("  ")) {
+            return self.error_line(error);
+        }
+        if self.in_errors && !text.is_empty() && location(text).is_none() {
+            // The short style ends with its error lines.
+            return Next::End;
+        }
+        if is_title(text) || is_section(text) || matches!(syntax::shape(text), Shape::Header { .. }) {
+            return Next::End;
+        }
+        if let Some((file, line, rest)) = location(text) {
+            return self.location(file, line, rest);
+        }
+        if self.in_errors {
+            return Next::Hold;
+        }
+        self.silent += 1;
+        if self.silent > MAX_SILENT { Next::End } else { Next::Hold }
+    }
+
+    fn finish(self: Box<Self>) -> Option<Reading> {
+        if self.frames.is_empty() || (self.exception.is_none() && self.message.is_empty()) {
+            return None;
+        }
+        let mut cause_chain = self.causes;
+        cause_chain.reverse();
+        let trace = Trace {
+            language: Language::Python,
+            exception: self.exception,
+            message: self.message.join("\n"),
+            in_app_top: self.frames.iter().rposition(|frame| frame.in_app),
+            frames: self.frames,
+            cause_chain,
+            text: String::new(),
+            cut: false,
+        };
+        Some(Reading { trace, first_line: self.first_line, last_line: None })
+    }
+}
+
+/// `____________ test_price ____________`, as wide as a page.
+fn is_title(text: &str) -> bool {
+    let text = text.trim_end();
+    let Some(inner) = text.strip_prefix('_').and_then(|rest| rest.strip_suffix('_')) else { return false };
+    let name = inner.trim_matches('_');
+    text.len() >= 20 && name.len() > 2 && name.starts_with(' ') && name.ends_with(' ') && !name.starts_with(" _ ")
+}
+
+/// `===== short test summary info =====`, `----- Captured stdout call -----`.
+fn is_section(text: &str) -> bool {
+    (text.starts_with("====") && text.ends_with("=="))
+        || (text.starts_with("----") && text.ends_with("--") && text.contains(' '))
+}
+
+/// `test_cart.py:8: AssertionError`, `cart.py:2: in price`, `cart.py:2: `.
+fn location(text: &str) -> Option<(&str, Option<u32>, &str)> {
+    static LOCATION: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"^([^\s:][^:]*\.(?:py|pyx)|<[^>]+>):(\d+):(?: (in .+|[A-Za-z_][\w.]*))?$"));
+    let c = LOCATION.captures(text)?;
+    let line = c.get(2).and_then(|m| m.as_str().parse().ok());
+    Some((c.get(1)?.as_str(), line, c.get(3).map_or("", |m| m.as_str())))
+}

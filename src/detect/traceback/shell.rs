@@ -1,0 +1,144 @@
+//! Shell: the errors of the shell itself, and the call stacks that scripts print from an `ERR` trap.
+//!
+//! Formats: `caller` of bash, `FUNCNAME`/`BASH_SOURCE`/`BASH_LINENO` as scripts commonly print them, and bash's own
+//! `script: line N: message`.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::in_app::is_app;
+use super::prefix::regex;
+use super::{Grammar, Next, OpenTrace, Reading};
+use crate::detect::line::TextLine;
+use crate::detect::{Language, Trace, TraceFrame};
+
+/// The grammar.
+pub(super) struct Shell;
+
+impl Grammar for Shell {
+    fn language(&self) -> Language {
+        Language::Shell
+    }
+
+    fn starters(&self) -> &'static [&'static str] {
+        &[
+            r"\.(?:sh|bash|ksh|zsh|bats):[0-9]+",
+            r"^[0-9]+ [A-Za-z_][A-Za-z0-9_:.-]* [^ ]+\.(?:sh|bash|ksh|zsh|bats)$",
+            r": line [0-9]+: (?:syntax error|.*: (?:unbound variable|command not found|bad substitution|parameter (?:null or )?not set))",
+        ]
+    }
+
+    fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
+        let text = line.text.trim_end();
+        if let Some((frame, message)) = shell_error(text) {
+            let syntax = message.starts_with("syntax error");
+            return Some(Box::new(Stack { frames: vec![frame], message, first_line: line.number, sure: true, syntax }));
+        }
+        let frame = stack_frame(text)?;
+        let (first_line, message) = headline(before).unwrap_or((line.number, String::new()));
+        let sure = !message.is_empty();
+        Some(Box::new(Stack { frames: vec![frame], message, first_line, sure, syntax: false }))
+    }
+}
+
+struct Stack {
+    frames: Vec<TraceFrame>,
+    message: String,
+    first_line: u64,
+    /// Something says that it is a failure.
+    sure: bool,
+    /// The shell repeats the line that it could not read.
+    syntax: bool,
+}
+
+impl OpenTrace for Stack {
+    fn push(&mut self, line: &TextLine) -> Next {
+        let text = line.text.trim_end();
+        if std::mem::take(&mut self.syntax) {
+            let quoted = shell_error(text).is_none() && text.contains(": line ") && text.ends_with('\'');
+            return if quoted { Next::TakeAndEnd } else { Next::End };
+        }
+        match stack_frame(text) {
+            Some(frame) if self.frames.len() <= Trace::MAX_FRAMES => {
+                self.frames.push(frame);
+                Next::Take
+            }
+            _ => Next::End,
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Option<Reading> {
+        if !self.sure {
+            return None;
+        }
+        let in_app_top = self.frames.iter().position(|frame| frame.in_app);
+        let trace = Trace {
+            language: Language::Shell,
+            exception: None,
+            message: self.message,
+            frames: self.frames,
+            in_app_top,
+            cause_chain: Vec::new(),
+            text: String::new(),
+            cut: false,
+        };
+        Some(Reading { trace, first_line: self.first_line, last_line: None })
+    }
+}
+
+/// `./run.sh: line 12: FOO: unbound variable`: an error after which the script cannot go on as written.
+fn shell_error(text: &str) -> Option<(TraceFrame, String)> {
+    static ERROR: LazyLock<Regex> = LazyLock::new(|| {
+        regex(
+            r"^(\S+): (?:line )?(\d+): ((?:syntax error|[^:]+: (?:unbound variable|command not found|bad substitution|parameter (?:null or )?not set)).*)$",
+        )
+    });
+    let c = ERROR.captures(text)?;
+    Some((frame(c.get(1)?.as_str(), c.get(2)?.as_str(), None), c.get(3)?.as_str().to_owned()))
+}
+
+/// A line of a call stack.
+fn stack_frame(text: &str) -> Option<TraceFrame> {
+    // `caller`: line, function, file.
+    static CALLER: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"^\s*(\d+) ([A-Za-z_][\w:.-]*) (\S+\.(?:sh|bash|ksh|zsh|bats))$"));
+    // `    at upload (./deploy.sh:13)`, `  #1 upload ./deploy.sh:13`, `  ./deploy.sh:13 in upload`.
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        regex(
+            r"^\s+(?:[#\[]?\d+[\]:.)]*\s+)?(?:at |in |from |called from |-> )?(?:([A-Za-z_][\w:-]*)(?:\(\))?,? (?:at |in |from )?)?\(?([^\s()]+\.(?:sh|bash|ksh|zsh|bats)):(\d+)\)?(?:[:,]? (?:in )?(?:function )?\(?([A-Za-z_][\w:-]*)(?:\(\))?\)?)?$",
+        )
+    });
+    if let Some(c) = CALLER.captures(text) {
+        return Some(frame(c.get(3)?.as_str(), c.get(1)?.as_str(), c.get(2).map(|m| m.as_str())));
+    }
+    let c = NAMED.captures(text)?;
+    let function = c.get(1).or(c.get(4)).map(|m| m.as_str());
+    Some(frame(c.get(2)?.as_str(), c.get(3)?.as_str(), function))
+}
+
+/// The line above a call stack that says what has failed.
+fn headline(before: &[TextLine]) -> Option<(u64, String)> {
+    static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
+        regex(r"(?i)\b(?:error|err|fail(?:ed|ure)?|fatal|abort(?:ed|ing)?|exit(?:ed)?|status|rc=?|code|trap)\b")
+    });
+    static TITLE: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"(?i)^\s*(?:call ?stack|stack ?trace|back ?trace|stack)\b.*:$"));
+    static LEVEL: LazyLock<Regex> = LazyLock::new(|| regex(r"^\[?(?:ERROR|FATAL|ERR|error|fatal)\]?:? +"));
+    let mut lines = before.iter().rev().filter(|line| !line.text.trim().is_empty());
+    let mut line = lines.next()?;
+    if TITLE.is_match(&line.text) {
+        line = lines.next()?;
+    }
+    let text = line.text.trim();
+    FAILURE.is_match(text).then(|| (line.number, LEVEL.replace(text, "").into_owned()))
+}
+
+fn frame(file: &str, line: &str, function: Option<&str>) -> TraceFrame {
+    TraceFrame {
+        file: Some(file.to_owned()),
+        line: line.parse().ok(),
+        function: function.map(str::to_owned),
+        in_app: is_app(Language::Shell, Some(file), function),
+    }
+}
