@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::config::{Match, Rule};
 use crate::detect::ending::{Ending, Exit};
-use crate::detect::signal_name;
+use crate::detect::{DetectorKind, signal_name};
 use crate::incident::Incident;
-use crate::ids::Fingerprint;
+use crate::ids::{DetectorName, Fingerprint};
 use crate::time::Watched;
 
 /// Incidents of this run that rules may count: when, and which.
@@ -37,8 +37,13 @@ fn matches(when: &Match, incident: &Incident, seen: Seen<'_>) -> bool {
         within,
     } = when;
     let trace = incident.root.trace.as_ref();
-    detector.as_ref().is_none_or(|name| *name == incident.root.detector)
-        && kind.is_none_or(|kind| kind == incident.root.kind)
+    // One failure is one incident: a rule for the pattern that was printed inside a trace still means this incident.
+    let involved = |test: &dyn Fn(&DetectorName, DetectorKind) -> bool| {
+        test(&incident.root.detector, incident.root.kind)
+            || incident.counted.iter().any(|counted| test(&counted.detector, counted.kind))
+    };
+    detector.as_ref().is_none_or(|wanted| involved(&|name, _| name == wanted))
+        && kind.is_none_or(|wanted| involved(&|_, kind| kind == wanted))
         && language.is_none_or(|language| trace.is_some_and(|trace| trace.language == language))
         && exception.as_ref().is_none_or(|name| {
             trace.and_then(|trace| trace.exception.as_deref()).is_some_and(|found| same_exception(name, found))

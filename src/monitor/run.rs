@@ -133,6 +133,8 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         ProcessKind::Docker => Box::new(NotYet::new("docker")),
         ProcessKind::Attach => Box::new(NotYet::new("attach")),
     };
+    // Compiled once, before the first incident needs them.
+    crate::incident::warm_up();
     let mut monitor = Monitor {
         pending: VecDeque::new(),
         signals,
