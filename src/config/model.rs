@@ -94,6 +94,21 @@ pub enum StopSignal {
     Kill,
 }
 
+impl StopSignal {
+    /// The name used in the configuration, on disk and on command lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Hup => "HUP",
+            Self::Quit => "QUIT",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
 /// `process.lifecycle`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Lifecycle {
