@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::cpp_valgrind::Valgrind;
 use super::in_app::is_app;
 use super::prefix::regex;
 use super::{Grammar, Next, OpenTrace, Reading};
@@ -37,6 +38,7 @@ impl Grammar for Cpp {
             r"\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*",
             r"terminate called (?:after throwing|without an active|recursively)",
             r"libc\+\+abi: ",
+            "==[0-9]+==    at 0x",
         ]
     }
 
@@ -44,6 +46,9 @@ impl Grammar for Cpp {
         let text = line.text.trim_end();
         if let Some(sanitizer) = Sanitizer::open(before, line, text) {
             return Some(Box::new(sanitizer));
+        }
+        if let Some(valgrind) = Valgrind::open(before, line) {
+            return Some(Box::new(valgrind));
         }
         let abort = abort(text)?;
         let terminates = text.starts_with("terminate called after");
@@ -237,7 +242,8 @@ impl OpenTrace for Sanitizer {
 /// What kind of error it is: `heap-use-after-free`, `data race`, or the sanitizer itself.
 fn error_name(message: &str, description: &str) -> String {
     let tool = message.split(':').next().unwrap_or(message);
-    let ends = [" on ", " (pid=", " by ", ": ", " at "];
+    let description = description.strip_prefix("attempting ").unwrap_or(description);
+    let ends = [" on ", " (", " by ", ": ", " at "];
     let end = ends.iter().filter_map(|end| description.find(end)).min().unwrap_or(description.len());
     let name = description.get(..end).unwrap_or(description).trim();
     let class = name.contains('-')
@@ -248,37 +254,27 @@ fn error_name(message: &str, description: &str) -> String {
 /// `    #1 0x55b3a27311d0 in make_buffer(int) src/main.cpp:4`, with its number.
 fn stack_frame(text: &str) -> Option<(TraceFrame, u32)> {
     static FRAME: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+#(\d+) (?:0x[0-9a-f]+ (?:in )?)?(.+)$"));
-    static PLACE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r"^(.*?) ?([^\s()][^()]*?):(\d+)(?::\d+)?(?: \(.*\))?$|^(.*?) ?\((.+)\)(?: \(BuildId: .*\))?$")
-    });
+    static MODULE: LazyLock<Regex> = LazyLock::new(|| regex(r" ?\((?:BuildId: [^()]*|[^()]*\+0x[0-9a-f]+)\)$"));
     let c = FRAME.captures(text)?;
     let number = text_of(&c, 1)?.parse().ok()?;
-    let rest = c.get(2)?.as_str();
-    let (mut file, mut line, mut function) = (None, None, None);
-    // A function's own parentheses and blanks end before the last blank that is outside of any bracket.
-    if let Some((name, place)) = split_place(rest) {
-        function = Some(name.to_owned());
-        if let Some((path, number)) = path_and_line(place) {
-            file = Some(path.to_owned());
-            line = Some(number);
-        }
-    } else if let Some((path, number)) = path_and_line(rest) {
-        file = Some(path.to_owned());
-        line = Some(number);
-    } else if let Some(c) = PLACE.captures(rest) {
-        function = text_of(&c, 1).or_else(|| text_of(&c, 4));
+    let mut rest = c.get(2)?.as_str();
+    while let Some(module) = MODULE.find(rest) {
+        rest = rest.get(..module.start())?;
     }
-    let function = function.filter(|name| !name.is_empty() && !name.starts_with('('));
-    let in_app = is_app(Language::Cpp, file.as_deref(), function.as_deref());
-    Some((TraceFrame { file, line, function, in_app }, number))
+    let (name, place) = split_place(rest);
+    let (name, place) = match path_and_line(place) {
+        Some(place) => (name, Some(place)),
+        None if place == "<null>" => (name, None),
+        None => (rest, None),
+    };
+    let function = Some(name).filter(|name| !name.is_empty() && *name != "<null>");
+    let in_app = is_app(Language::Cpp, place.map(|(file, _)| file), function);
+    let (file, line) = place.unzip();
+    Some((TraceFrame { file: file.map(str::to_owned), line, function: function.map(str::to_owned), in_app }, number))
 }
 
 /// Splits `name(arguments) place` at the last blank outside of brackets.
-fn split_place(text: &str) -> Option<(&str, &str)> {
-    let text = text.strip_suffix(')').map_or(text, |inner| match inner.rfind(" (BuildId: ") {
-        Some(at) => text.get(..at).unwrap_or(text),
-        None => text,
-    });
+fn split_place(text: &str) -> (&str, &str) {
     let mut depth = 0_i32;
     let mut split = None;
     for (at, c) in text.char_indices() {
@@ -289,8 +285,7 @@ fn split_place(text: &str) -> Option<(&str, &str)> {
             _ => {}
         }
     }
-    let at = split?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
+    split.and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?))).unwrap_or(("", text))
 }
 
 fn path_and_line(place: &str) -> Option<(&str, u32)> {
@@ -328,7 +323,7 @@ fn is_title(text: &str) -> bool {
     TITLE.is_match(text)
 }
 
-fn trace(exception: Option<String>, message: String, frames: Vec<TraceFrame>) -> Trace {
+pub(super) fn trace(exception: Option<String>, message: String, frames: Vec<TraceFrame>) -> Trace {
     let in_app_top = frames.iter().position(|frame| frame.in_app);
     Trace {
         language: Language::Cpp,

@@ -4,6 +4,7 @@
 //! prefixes and interleaving, ends, caps, traces inside JSON fields. Grammars are pure and never see a prefix or a colour.
 
 mod cpp;
+mod cpp_valgrind;
 mod driver;
 mod go;
 pub mod in_app;
