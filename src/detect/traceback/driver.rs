@@ -22,6 +22,8 @@ pub const CONTEXT_LINES: usize = 32;
 const MAX_OPEN: usize = 64;
 /// An open trace ends when so many lines of other writers have passed since its last line.
 const STALE_LINES: u64 = 2_000;
+/// Where a text may begin: at the line's start, or behind what ends a prefix. Anywhere would be too often in healthy logs.
+const BEHIND_PREFIX: &str = r"(?:^|[\])>:|}ZFP0-9-][ \t]?)";
 /// Most bytes of one line that are looked at.
 const MAX_LINE: usize = 256 * 1024;
 
@@ -96,12 +98,16 @@ impl Driver {
 
     /// Regular expressions (bytes, no Unicode, no look-around) of the lines that must be pushed as [`Role::Starter`].
     ///
-    /// They run over raw lines without ANSI sequences but with prefixes, so they are not anchored at a line's start.
+    /// They run over raw lines without ANSI sequences but with prefixes: what a grammar expects at a line's start may stand
+    /// behind one.
     pub fn starters(&self) -> Vec<String> {
         let mut starters: Vec<String> = Vec::new();
         let own = json::STARTERS.iter().copied();
         for starter in self.grammars.iter().flat_map(|grammar| grammar.starters().iter().copied()).chain(own) {
-            let starter = starter.strip_prefix('^').unwrap_or(starter).to_owned();
+            let starter = match starter.strip_prefix('^') {
+                Some(rest) => format!("{BEHIND_PREFIX}{rest}"),
+                None => starter.to_owned(),
+            };
             if !starters.contains(&starter) {
                 starters.push(starter);
             }
