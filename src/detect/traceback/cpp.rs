@@ -9,7 +9,7 @@ use regex::{Captures, Regex};
 
 use super::cpp_valgrind::Valgrind;
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use super::{Grammar, Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace, TraceFrame};
@@ -79,17 +79,17 @@ impl OpenTrace for Abort {
 /// Reads a line by which a runtime says that it aborts the program.
 fn abort(text: &str) -> Option<Trace> {
     static ASSERT: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^(?:[^\s:]+: )?([^\s:][^:]*):(\d+): (?:(.+): )?(Assertion [`'].*' failed\.)$"));
+        LazyLock::new(|| pattern(r"^(?:[^\s:]+: )?([^\s:][^:]*):(\d+): (?:(.+): )?(Assertion [`'].*' failed\.)$"));
     static APPLE: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^(Assertion failed: .*), (?:function ([^,]+), )?file ([^,]+), line (\d+)\.?$"));
-    static MUSL: LazyLock<Regex> = LazyLock::new(|| regex(r"^(Assertion failed: .*) \((\S+): ([^:]+): (\d+)\)$"));
+        LazyLock::new(|| pattern(r"^(Assertion failed: .*), (?:function ([^,]+), )?file ([^,]+), line (\d+)\.?$"));
+    static MUSL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(Assertion failed: .*) \((\S+): ([^:]+): (\d+)\)$"));
     static GLIBC: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:(?:malloc|free|realloc|calloc|munmap_chunk|malloc_consolidate|_int_malloc|_int_free|tcache_thread_shutdown)\(\): .+|corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks).*|\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*.*)$",
         )
     });
     static TERMINATE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:terminate called after throwing an instance of '(.+)'|terminate called (?:without an active exception|recursively)|libc\+\+abi: terminating (?:due to|with) uncaught exception of type ([^:]+(?:::[^:]+)*)(?:: (.*))?|libc\+\+abi: .+)$",
         )
     });
@@ -145,8 +145,9 @@ enum Kind {
 impl Sanitizer {
     fn open(before: &[TextLine], line: &TextLine, text: &str) -> Option<Self> {
         static ERROR: LazyLock<Regex> =
-            LazyLock::new(|| regex(r"^(?:==\d+==\s*)?(ERROR|WARNING): ((?:[A-Za-z]+Sanitizer)(?:: (.*))?)$"));
-        static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| regex(r"^([^\s:][^:]*):(\d+):\d+: runtime error: (.+)$"));
+            LazyLock::new(|| pattern(r"^(?:==\d+==\s*)?(ERROR|WARNING): ((?:[A-Za-z]+Sanitizer)(?:: (.*))?)$"));
+        static UNDEFINED: LazyLock<Regex> =
+            LazyLock::new(|| pattern(r"^([^\s:][^:]*):(\d+):\d+: runtime error: (.+)$"));
         let ruled = before.last().filter(|before| is_rule(&before.text)).map(|before| before.number);
         if let Some(c) = ERROR.captures(text) {
             let kind = if c.get(1).is_some_and(|m| m.as_str() == "ERROR") { Kind::Error } else { Kind::Warning };
@@ -253,8 +254,8 @@ fn error_name(message: &str, description: &str) -> String {
 
 /// `    #1 0x55b3a27311d0 in make_buffer(int) src/main.cpp:4`, with its number.
 fn stack_frame(text: &str) -> Option<(TraceFrame, u32)> {
-    static FRAME: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+#(\d+) (?:0x[0-9a-f]+ (?:in )?)?(.+)$"));
-    static MODULE: LazyLock<Regex> = LazyLock::new(|| regex(r" ?\((?:BuildId: [^()]*|[^()]*\+0x[0-9a-f]+)\)$"));
+    static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+#(\d+) (?:0x[0-9a-f]+ (?:in )?)?(.+)$"));
+    static MODULE: LazyLock<Regex> = LazyLock::new(|| pattern(r" ?\((?:BuildId: [^()]*|[^()]*\+0x[0-9a-f]+)\)$"));
     let c = FRAME.captures(text)?;
     let number = text_of(&c, 1)?.parse().ok()?;
     let mut rest = c.get(2)?.as_str();
@@ -289,7 +290,7 @@ fn split_place(text: &str) -> (&str, &str) {
 }
 
 fn path_and_line(place: &str) -> Option<(&str, u32)> {
-    static PATH: LazyLock<Regex> = LazyLock::new(|| regex(r"^([^()\s].*?):(\d+)(?::\d+)?$"));
+    static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^()\s].*?):(\d+)(?::\d+)?$"));
     let c = PATH.captures(place)?;
     Some((c.get(1)?.as_str(), c.get(2)?.as_str().parse().ok()?))
 }
@@ -306,7 +307,7 @@ fn is_aborting(text: &str) -> bool {
 /// Rows of the shadow memory, its legend, and the lines around them.
 fn is_table(text: &str) -> bool {
     static ROW: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:=>|  )0x[0-9a-f]+: ?[0-9a-f\[\] ]+$|^Shadow bytes? |^  [A-Z][A-Za-z ]+: +[0-9a-f ]+$|^==\d+==|^HINT: |^NOTE: |^  +This frame has |^ +\[\d+, \d+\)|^AddressSanitizer can not ",
         )
     });
@@ -316,7 +317,7 @@ fn is_table(text: &str) -> bool {
 /// Lines that introduce a stack or say what an address is.
 fn is_title(text: &str) -> bool {
     static TITLE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:READ|WRITE|Direct leak|Indirect leak|freed by|previously allocated|allocated by|Thread T\d+|Address 0x|0x[0-9a-f]+ is|The signal is|  (?:Write|Read|Previous|Atomic|Location|Mutex|Thread|As if|Uninitialized) |    #|Uninitialized value|  [A-Z].* (?:created|stored|acquired) )",
         )
     });

@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::cpp::trace;
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use super::{Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, TraceFrame};
@@ -86,7 +86,7 @@ fn parts(text: &str) -> Option<(&str, &str)> {
 /// `    at 0x10915B: main (t.c:4)`, `    by 0x4A: f (in /usr/lib/libx.so)`.
 fn frame(text: &str) -> Option<TraceFrame> {
     static FRAME: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^    (?:at|by) 0x[0-9A-F]+: (.+?)(?: \((?:in .+|([^()]+):(\d+))\))?$"));
+        LazyLock::new(|| pattern(r"^    (?:at|by) 0x[0-9A-F]+: (.+?)(?: \((?:in .+|([^()]+):(\d+))\))?$"));
     let c = FRAME.captures(text)?;
     let function = c.get(1).map(|m| m.as_str()).filter(|name| *name != "???");
     let file = c.get(2).map(|m| m.as_str());

@@ -391,21 +391,20 @@ mod tests {
     use std::fmt::Write as _;
 
     use proptest::prelude::*;
-    use regex::RegexSet;
 
     use super::super::little::MAX_LINES;
     use super::*;
 
     /// Pushes a text as a scanner does; every line is offered, context and all.
     fn push_all(driver: &mut Driver, text: &str) -> Vec<Found> {
-        let starters = RegexSet::new(driver.starters()).unwrap();
+        static STARTERS: LazyLock<RegexSet> = LazyLock::new(all_starters);
         let mut found = Vec::new();
         let (mut number, mut offset) = (driver.seen, 0);
         for line in text.split_inclusive('\n') {
             number += 1;
             let end = offset + line.len() as u64;
             let bytes = line.trim_end_matches('\n').as_bytes();
-            let role = match (starters.is_match(line), driver.idle()) {
+            let role = match (STARTERS.is_match(line), driver.idle()) {
                 (true, _) => Role::Starter,
                 (false, true) => Role::Context,
                 (false, false) => Role::Line,

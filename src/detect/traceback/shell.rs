@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use super::{Grammar, Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace, TraceFrame};
@@ -91,7 +91,7 @@ impl OpenTrace for Stack {
 /// `./run.sh: line 12: FOO: unbound variable`: an error after which the script cannot go on as written.
 fn shell_error(text: &str) -> Option<(TraceFrame, String)> {
     static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(\S+): (?:line )?(\d+): ((?:[Ss]yntax error|[^:]+: (?:unbound variable|command not found|bad substitution|parameter not set)).*)$",
         )
     });
@@ -103,10 +103,10 @@ fn shell_error(text: &str) -> Option<(TraceFrame, String)> {
 fn stack_frame(text: &str) -> Option<TraceFrame> {
     // `caller`: line, function, file.
     static CALLER: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^\s*(\d+) ([A-Za-z_][\w:.-]*) (\S+\.(?:sh|bash|ksh|zsh|bats))$"));
+        LazyLock::new(|| pattern(r"^\s*(\d+) ([A-Za-z_][\w:.-]*) (\S+\.(?:sh|bash|ksh|zsh|bats))$"));
     // `    at upload (./deploy.sh:13)`, `  #1 upload ./deploy.sh:13`, `  ./deploy.sh:13 in upload`.
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^\s+(?:[#\[]?\d+[\]:.)]*\s+)?(?:at |in |from |called from |-> )?(?:([A-Za-z_][\w:-]*)(?:\(\))?,? (?:at |in |from )?)?\(?([^\s()]+\.(?:sh|bash|ksh|zsh|bats)):(\d+)\)?(?:[:,]? (?:in )?(?:function )?\(?([A-Za-z_][\w:-]*)(?:\(\))?\)?)?$",
         )
     });
@@ -121,11 +121,12 @@ fn stack_frame(text: &str) -> Option<TraceFrame> {
 /// The line above a call stack that says what has failed.
 fn headline(before: &[TextLine]) -> Option<(u64, String)> {
     static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r"(?i)\b(?:error|err|fail(?:ed|ure)?|fatal|abort(?:ed|ing)?|exit(?:ed)?|status|rc=?|code|trap)\b")
+        pattern(r"(?i)\b(?:error|err|fail(?:ed|ure)?|fatal|abort(?:ed|ing)?|exit(?:ed)?|status|rc=?|code|trap)\b")
     });
     static TITLE: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"(?i)^\s*(?:call ?stack|stack ?trace|back ?trace|stack)\b.*:$"));
-    static LEVEL: LazyLock<Regex> = LazyLock::new(|| regex(r"^\[?(?:ERROR|FATAL|ERR|error|fatal|Error|Fatal)\]?:? +"));
+        LazyLock::new(|| pattern(r"(?i)^\s*(?:call ?stack|stack ?trace|back ?trace|stack)\b.*:$"));
+    static LEVEL: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^\[?(?:ERROR|FATAL|ERR|error|fatal|Error|Fatal)\]?:? +"));
     let mut lines = before.iter().rev().filter(|line| !line.text.trim().is_empty());
     let mut line = lines.next()?;
     if TITLE.is_match(&line.text) {
