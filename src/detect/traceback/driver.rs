@@ -69,8 +69,8 @@ pub struct Found {
 /// Reads stack traces of all languages out of one stream.
 pub struct Driver {
     grammars: Arc<[Box<dyn Grammar>]>,
-    /// Lines that belong to no trace, newest last.
-    recent: VecDeque<TextLine>,
+    /// Lines that belong to no trace, newest last, each with its prefixes.
+    recent: VecDeque<(TextLine, Vec<Layer>)>,
     open: Vec<Little>,
     seen: u64,
     embedded: bool,
@@ -293,12 +293,11 @@ impl Driver {
     /// The lines of a little stream in front of line `number`.
     fn before(&self, route: &Route, number: u64) -> Vec<TextLine> {
         let mut before: Vec<TextLine> = Vec::new();
-        for line in self.recent.iter().rev().filter(|line| line.number < number) {
+        for (line, layers) in self.recent.iter().rev().filter(|(line, _)| line.number < number) {
             if before.len() >= LOOKBACK {
                 break;
             }
-            let layers: Vec<Layer> = prefix::layers(&line.text, Peel::All);
-            if let Some(at) = route.text_at(&layers, &line.text) {
+            if let Some(at) = route.text_at(layers, &line.text) {
                 before.push(text_from(line, at));
             }
         }
@@ -307,8 +306,9 @@ impl Driver {
     }
 
     fn remember(&mut self, line: TextLine) {
-        let at = self.recent.partition_point(|known| known.number <= line.number);
-        self.recent.insert(at, line);
+        let at = self.recent.partition_point(|(known, _)| known.number <= line.number);
+        let layers = prefix::layers(&line.text, Peel::All);
+        self.recent.insert(at, (line, layers));
         if self.recent.len() > CONTEXT_LINES {
             self.recent.pop_front();
         }
@@ -316,9 +316,7 @@ impl Driver {
 
     /// Forgets the lines of a little stream up to line `number`: they belong to a trace or stand before one.
     fn forget_through(&mut self, number: u64, key: &str) {
-        self.recent.retain(|line| {
-            line.number > number || !prefix::layers(&line.text, Peel::All).iter().any(|layer| layer.key == key)
-        });
+        self.recent.retain(|(line, layers)| line.number > number || !layers.iter().any(|layer| layer.key == key));
     }
 
     fn retire_stale(&mut self, found: &mut Vec<Found>) {
@@ -547,6 +545,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn any_mix_of_lines_is_survived(picks in proptest::collection::vec((0..MIX.len(), 0..4usize), 0..60), noise in ".{0,40}") {
             let prefixes = ["", "[rank1]: ", "2026-11-21 10:00:00,123 INFO x: ", "w | "];
