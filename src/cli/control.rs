@@ -141,7 +141,13 @@ fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Cont
     bring_up_to_date(&mut state, layout)?;
     let alive = child_life(&state) == Life::Alive;
     match command {
-        ControlCommand::Stop | ControlCommand::Abort if alive => stop_without_monitor(command, layout, &state, context),
+        // A monitor is started for just that: it reads what the child has left, too.
+        ControlCommand::Stop | ControlCommand::Abort if alive => {
+            super::run::act_without_monitor(command.clone(), context).map(|code| match code {
+                ExitCode::Aborted => ExitCode::Success,
+                other => other,
+            })
+        }
         ControlCommand::Stop
         | ControlCommand::Abort
         | ControlCommand::Pause
@@ -154,16 +160,6 @@ fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Cont
         | ControlCommand::Approve { .. }
         | ControlCommand::Reject { .. } => Err(no_monitor(&state, alive)),
     }
-}
-
-/// Stops a child that no monitor watches.
-fn stop_without_monitor(
-    _command: &ControlCommand,
-    _layout: &Layout,
-    state: &StateFile,
-    _context: &mut Context,
-) -> Result<ExitCode, Failure> {
-    Err(no_monitor(state, true))
 }
 
 fn no_monitor(state: &StateFile, alive: bool) -> Failure {

@@ -59,6 +59,19 @@ impl ExitCode {
         Self::Deadline,
     ];
 
+    /// What `sentry run` ends with, from the number that the monitor gives.
+    pub fn of_run(number: u8) -> Self {
+        use crate::exit::{ABORTED, GAVE_UP, HELD, LOST_SIGHT};
+        match number {
+            0 => Self::Success,
+            GAVE_UP => Self::GaveUp,
+            HELD => Self::Held,
+            ABORTED => Self::Aborted,
+            LOST_SIGHT => Self::LostSight,
+            other => Self::Child(other),
+        }
+    }
+
     /// The number that the operating system is given.
     pub const fn number(self) -> u8 {
         match self {

@@ -86,7 +86,7 @@ fn refuse_existing(project: &Path, force: bool) -> Result<(), Failure> {
             let name = file.strip_prefix(project).unwrap_or(&file).display();
             Err(Failure::new(FailureKind::Refused, format!("there is a `{name}` already"))
                 .at(project.display())
-                .hint(format!("`sentry init --force` writes a new `sentry.yaml`; `sentry config check` looks at the one that is there")))
+                .hint("`sentry init --force` writes a new `sentry.yaml`; `sentry config check` looks at the one that is there"))
         }
         Some(_) | None => Ok(()),
     }
@@ -262,4 +262,177 @@ fn write(project: &Path, text: &str) -> Result<Vec<String>, At> {
     said.push("wrote sentry.yaml".to_owned());
     said.push("wrote .sentry/ (sentry.schema.json, program.md, .gitignore)".to_owned());
     Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use crate::cli::{Env, Ui};
+
+    #[derive(Clone, Default)]
+    struct Sink(Rc<RefCell<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a command printed to stdout, to stderr and as its failure, and its exit code.
+    fn sentry(project: &Path, line: &[&str]) -> (String, u8) {
+        let cli = Cli::try_parse_from(["sentry"].iter().chain(line)).unwrap();
+        let env = Env::of_parts(["sentry"], [("HOME", "/home/ada")], project);
+        let (out, err) = (Sink::default(), Sink::default());
+        let ui = Ui::of_sinks(out.clone(), err.clone());
+        let mut context = Context::new(env, ui, cli.global);
+        let outcome = match cli.command {
+            Command::Init(args) => run(&args, &mut context),
+            Command::Config(args) => crate::cli::config::run(&args, &mut context),
+            _ => panic!("not ours: {line:?}"),
+        };
+        let mut text = String::from_utf8(out.0.take()).unwrap();
+        text.push_str(&String::from_utf8(err.0.take()).unwrap());
+        let code = match outcome {
+            Ok(code) => code,
+            Err(failure) => {
+                text.push_str(&failure.render(crate::view::Palette::plain()));
+                failure.kind().exit_code()
+            }
+        };
+        (text.replace(&project.display().to_string(), "PROJECT"), code.number())
+    }
+
+    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn writes_what_is_checked_and_never_overwrites() {
+        let dir = project(&[("main.go", ""), ("go.mod", "module x"), ("node_modules/train.py", "")]);
+        let (text, code) = sentry(dir.path(), &["init"]);
+        insta::assert_snapshot!(text, @r"
+    wrote sentry.yaml
+    wrote .sentry/ (sentry.schema.json, program.md, .gitignore)
+    note: found Go; the command is `go run .`
+    next: sentry run
+    ");
+        assert_eq!(code, 0);
+        let names: Vec<&str> = [".gitignore", "sentry.schema.json", "program.md"]
+            .into_iter()
+            .filter(|name| dir.path().join(".sentry").join(name).is_file())
+            .collect();
+        assert_eq!(names.len(), 3);
+        assert_eq!(fs::read_to_string(dir.path().join(".sentry/.gitignore")).unwrap(), "*\n");
+        assert_eq!(
+            sentry(dir.path(), &["config", "check"]),
+            ("sentry.yaml: ok (3 detectors, 0 rules)\n".to_owned(), 0)
+        );
+
+        fs::write(dir.path().join(".sentry/program.md"), "mine").unwrap();
+        let (text, code) = sentry(dir.path(), &["init"]);
+        insta::assert_snapshot!(text, @r"
+    error: there is a `sentry.yaml` already
+      at: PROJECT
+      help: `sentry init --force` writes a new `sentry.yaml`; `sentry config check` looks at the one that is there
+    ");
+        assert_eq!(code, 6);
+
+        fs::write(dir.path().join("sentry.yaml"), "mine").unwrap();
+        let (_, code) = sentry(dir.path(), &["init", "--force", "--", "make", "it so"]);
+        assert_eq!(code, 0);
+        assert_eq!(fs::read_to_string(dir.path().join("sentry.yaml.old")).unwrap(), "mine");
+        assert_eq!(fs::read_to_string(dir.path().join(".sentry/program.md")).unwrap(), "mine");
+        let (shown, _) = sentry(dir.path(), &["config", "show"]);
+        assert!(shown.contains("  command: [make, 'it so']\n"), "{shown}");
+    }
+
+    #[test]
+    fn nothing_to_supervise_writes_nothing() {
+        let dir = project(&[]);
+        let (text, code) = sentry(dir.path(), &["init", "--non-interactive"]);
+        insta::assert_snapshot!(text, @r"
+    error: nothing here looks like a program to supervise
+      at: PROJECT
+      help: name it: `sentry init -- COMMAND …`
+    ");
+        assert_eq!((code, fs::read_dir(dir.path()).unwrap().count()), (2, 0));
+    }
+
+    #[test]
+    fn converts() {
+        let dir = project(&[("autosentry.yaml", "process: {command: [a]}\nmonitor:\n  log_tail_lines: 5\n")]);
+        let (text, code) = sentry(dir.path(), &["init", "--from", "autosentry.yaml"]);
+        insta::assert_snapshot!(text, @r"
+    wrote sentry.yaml
+    wrote .sentry/ (sentry.schema.json, program.md, .gitignore)
+    next: sentry run
+    warning: `monitor.log_tail_lines` has no effect
+     --> autosentry.yaml:3:3
+      |
+    3 |   log_tail_lines: 5
+      |   ^^^^^^^^^^^^^^
+      |
+      = help: autosentry never read it; see `monitor.log_excerpt_lines`
+    ");
+        assert_eq!(code, 0);
+        assert_eq!(sentry(dir.path(), &["config", "check"]).1, 0);
+    }
+
+    #[test]
+    fn says_everything_that_is_wrong() {
+        let dir = project(&[("sentry.yaml", "process: {command: [a], pty: 5}\nx: 1\n")]);
+        let (text, code) = sentry(dir.path(), &["config", "check"]);
+        insta::assert_snapshot!(text, @r"
+    error: `process.pty` must be true or false
+     --> sentry.yaml:1:30
+      |
+    1 | process: {command: [a], pty: 5}
+      |                              ^ this is a whole number
+
+    error: unknown key `x`
+     --> sentry.yaml:2:1
+      |
+    2 | x: 1
+      | ^ not a key of the configuration
+      |
+      = help: known here: `process`, `monitor`, `config_snapshots`, `source_explode`, `detectors`, `rules`, `healing`, `notifiers`, `state_path`, `incidents_dir`, `retention`, `vault`, `dispatch`
+
+    sentry.yaml: 2 errors
+    ");
+        assert_eq!(code, 3);
+        let (json, code) = sentry(dir.path(), &["config", "check", "--json"]);
+        insta::assert_snapshot!(json, @r#"{"schema":1,"ok":false,"file":"PROJECT/sentry.yaml","errors":[{"line":1,"column":30,"message":"`process.pty` must be true or false","help":null},{"line":2,"column":1,"message":"unknown key `x`","help":"known here: `process`, `monitor`, `config_snapshots`, `source_explode`, `detectors`, `rules`, `healing`, `notifiers`, `state_path`, `incidents_dir`, `retention`, `vault`, `dispatch`"}],"warnings":[]}"#);
+        assert_eq!(code, 3);
+    }
+
+    #[test]
+    fn no_configuration_is_nothing_here() {
+        let dir = project(&[("autosentry.yaml", "")]);
+        let (text, code) = sentry(dir.path(), &["config", "check"]);
+        insta::assert_snapshot!(text, @r"
+    error: there is no `sentry.yaml` here
+      at: PROJECT
+      help: `sentry init --from autosentry.yaml` converts the file that is there; `-c autosentry.yaml` reads it as it is
+    ");
+        assert_eq!(code, 4);
+        assert_eq!(sentry(dir.path(), &["-c", "no.yaml", "config", "check"]).1, 3);
+        assert_eq!(sentry(dir.path(), &["config", "schema"]).0, config::schema());
+    }
 }

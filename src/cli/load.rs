@@ -1,12 +1,14 @@
 //! Finds and reads the configuration.
 #![expect(clippy::disallowed_methods, reason = "looks which configuration files are there")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Failure, FailureKind};
 use crate::config::{self, Config, ConfigError, Warning};
 use crate::os::file::{LastLink, read_capped};
 use crate::paths::Layout;
+use crate::view::Palette;
 
 /// A configuration and what its author should know.
 #[derive(Debug)]
@@ -43,16 +45,39 @@ pub fn load(context: &Context, command: Option<Vec<String>>) -> Result<Loaded, F
 /// As [`load`].
 pub fn load_file(context: &Context, file: &Path, command: Option<Vec<String>>) -> Result<Loaded, Failure> {
     let cwd = context.env.cwd().unwrap_or_default();
+    parse_file(file, command, &context.env.variables(), &cwd, context.ui.talk_palette().is_coloured())
+}
+
+/// Reads this file once more, for a monitor that runs: all errors in words.
+///
+/// # Errors
+/// As [`load`], in words.
+pub(super) fn load_again(
+    file: &Path,
+    command: Option<Vec<String>>,
+    variables: &BTreeMap<String, String>,
+) -> Result<Config, String> {
+    parse_file(file, command, variables, Path::new(""), false)
+        .map(|loaded| loaded.config)
+        .map_err(|failure| failure.render(Palette::plain()))
+}
+
+fn parse_file(
+    file: &Path,
+    command: Option<Vec<String>>,
+    variables: &BTreeMap<String, String>,
+    cwd: &Path,
+    coloured: bool,
+) -> Result<Loaded, Failure> {
     let bytes = read(file)?;
-    let variables = context.env.variables();
     let vars = |name: &str| variables.get(name).cloned();
     config::decode(&bytes, Some(file))
         .and_then(|text| config::parse_with_command(text, Some(file), config::project_of(file), &vars, command))
         .map(|(config, warnings)| {
-            let warnings = warnings.into_iter().map(|warning| warning.seen_from(&cwd)).collect();
+            let warnings = warnings.into_iter().map(|warning| warning.seen_from(cwd)).collect();
             Loaded { config, warnings }
         })
-        .map_err(|errors| failure(errors, file, &cwd, context.ui.talk_palette().is_coloured()))
+        .map_err(|errors| failure(errors, file, cwd, coloured))
 }
 
 /// Bytes of a file, one more than is taken at most.

@@ -17,6 +17,7 @@ mod generate;
 mod incidents;
 mod init;
 mod load;
+mod look_around;
 mod project;
 mod run;
 mod scan;

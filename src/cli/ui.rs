@@ -66,6 +66,11 @@ impl Ui {
         self.out.terminal
     }
 
+    /// Whether only errors are to be said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether progress may be drawn on stderr.
     pub fn shows_progress(&self) -> bool {
         self.err.terminal && !self.quiet

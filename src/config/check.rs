@@ -216,6 +216,9 @@ fn leaf(node: &Node, kind: &Kind, place: &str) -> Result<(), Draft> {
                     .label(bad.message)
                     .maybe_help(bad.help.map(str::to_owned))
                 }),
+                Kind::Path if text.contains('\0') => {
+                    Err(Draft::new(node.at.clone(), format!("`{place}` cannot hold a NUL byte")))
+                }
                 Kind::Path if text.is_empty() => Err(Draft::new(node.at.clone(), format!("`{place}` is empty"))),
                 _ => Ok(()),
             }
@@ -234,6 +237,9 @@ fn leaf(node: &Node, kind: &Kind, place: &str) -> Result<(), Draft> {
             (_, Some(argv)) if argv.first().is_some_and(|program| program.is_empty()) => {
                 Err(Draft::new(node.at.clone(), format!("`{place}` starts with an empty word"))
                     .label("the program's name"))
+            }
+            (_, Some(argv)) if argv.iter().any(|word| word.contains('\0')) => {
+                Err(Draft::new(node.at.clone(), format!("`{place}` cannot hold a NUL byte")))
             }
             (_, Some(_)) => Ok(()),
             (Value::Scalar { .. }, None) => {

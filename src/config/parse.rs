@@ -12,7 +12,7 @@ use super::read::{Context, Section};
 use super::rules;
 use super::scalar;
 use super::tables::ROOT;
-use super::yaml::{self, Node, Value};
+use super::yaml::{self, Node};
 use crate::detect::Language;
 
 /// Reads bytes as text, without a byte order mark.
@@ -265,17 +265,14 @@ pub(super) fn language(word: &str) -> Option<Language> {
 }
 
 fn notifiers(root: &Section<'_>, context: &mut Context<'_>) -> Vec<Notifier> {
-    let Some(node) = root.given("notifiers") else {
+    if root.given("notifiers").is_none() {
         return vec![Notifier::Log];
-    };
+    }
     let mut out = Vec::new();
     for notifier in root.sections("notifiers") {
         match notifier.word("kind").as_deref() {
-            Some("log") => {
-                if !out.contains(&Notifier::Log) {
-                    out.push(Notifier::Log);
-                }
-            }
+            Some("log") if out.contains(&Notifier::Log) => {}
+            Some("log") => out.push(Notifier::Log),
             Some(kind) => context.problems.warn(
                 Draft::new(notifier.at(), format!("notifier `{kind}` is not there yet"))
                     .help("notifications go to `log` only; `custom_command` of a rule can call anything"),
@@ -288,7 +285,6 @@ fn notifiers(root: &Section<'_>, context: &mut Context<'_>) -> Vec<Notifier> {
             None => {}
         }
     }
-    debug_assert!(matches!(node.value, Value::List(_)) || out.is_empty());
     out
 }
 

@@ -46,24 +46,17 @@ pub fn show(config: &Config) -> Shown {
     ])
 }
 
-/// Whether a variable of this name probably holds a secret.
+/// Whether a variable of this name probably holds a secret: `HF_TOKEN` does, `TOKENIZERS_PARALLELISM` and `AUTHOR` do not.
 pub fn is_secret_name(name: &str) -> bool {
-    const MARKS: [&str; 12] = [
-        "SECRET",
-        "TOKEN",
-        "PASSWORD",
-        "PASSWD",
-        "PASSPHRASE",
-        "CREDENTIAL",
-        "PRIVATE",
-        "APIKEY",
-        "API_KEY",
-        "COOKIE",
-        "AUTH",
-        "DSN",
-    ];
-    let name = name.to_ascii_uppercase().replace('-', "_");
-    MARKS.iter().any(|mark| name.contains(mark)) || name == "KEY" || name.ends_with("_KEY") || name.ends_with("_PWD")
+    const ENDS: [&str; 9] =
+        ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "PRIVATE", "APIKEY", "AUTHORIZATION"];
+    const WHOLE: [&str; 4] = ["AUTH", "DSN", "COOKIE", "PAT"];
+    let name = name.to_ascii_uppercase();
+    let parts: Vec<&str> = name.split(['_', '-', '.']).map(|part| part.strip_suffix('S').unwrap_or(part)).collect();
+    let marked = |part: &&str| ENDS.iter().any(|end| part.ends_with(end)) || WHOLE.contains(part);
+    // PWD alone is the working directory.
+    let last = |word: &str| parts.last().is_some_and(|part| *part == word);
+    parts.iter().any(marked) || last("KEY") || (last("PWD") && parts.len() > 1)
 }
 
 fn show_process(process: &Process) -> Shown {

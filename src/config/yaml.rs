@@ -18,7 +18,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// Deepest nesting, aliases expanded. The configuration itself needs eight levels.
 pub(super) const MAX_DEPTH: usize = 64;
 /// Most nodes, aliases expanded.
-pub(super) const MAX_NODES: usize = 50_000;
+pub(super) const MAX_NODES: usize = 20_000;
 
 /// Where something is written: bytes of the file.
 pub(super) type At = Range<usize>;

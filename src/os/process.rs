@@ -185,7 +185,7 @@ pub enum Family {
 /// None is expected.
 pub fn reap_any() -> io::Result<Family> {
     loop {
-        match rustix::process::waitpid(None, rustix::process::WaitOptions::NOHANG) {
+        match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
                 return Ok(Family::Ended(Reaped {
                     pid: pid.as_raw_nonzero().get().unsigned_abs(),

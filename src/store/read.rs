@@ -145,7 +145,7 @@ pub(super) fn folders(layout: &Layout) -> Result<Vec<IncidentId>, ReadError> {
     Ok(ids)
 }
 
-fn json<T: DeserializeOwned>(layout: &Layout, id: &IncidentId, name: &str) -> Result<T, ReadError> {
+pub(crate) fn json<T: DeserializeOwned>(layout: &Layout, id: &IncidentId, name: &str) -> Result<T, ReadError> {
     let path = inside(layout, id, name)?;
     let bytes = disk::read_capped(&path, MAX_JSON).read_at("read", &path)?;
     serde_json::from_slice(&bytes).map_err(|error| ReadError::Damaged { path, why: error.to_string() })

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::attempts::{AttemptRow, LedgerWriter};
 use super::disk::{self, Durability};
-use super::error::{At, ReadError, WriteError};
+use super::error::{At, ReadError, StoreError, WriteError};
 use super::folder::{self, NewIncident, Written};
+use super::index::IndexRow;
 use super::journal::{Journal, Replay};
 use super::version::{self, STORE_VERSION};
-use crate::ids::{ChildNo, DetectorName, IncidentId, RunId};
-use crate::incident::IncidentKind;
+use crate::ids::{ChildNo, DetectorName, IncidentId, RuleName, RunId};
+use crate::incident::{Incident, IncidentKind};
 use crate::monitor::status::StateFile;
 use crate::os::file;
 use crate::os::lock::{DirLock, LockError};
@@ -159,6 +160,32 @@ impl Store {
     /// When it could not be written; neither folder nor row is there then.
     pub fn create_incident(&mut self, new: &NewIncident<'_>) -> Result<Written, WriteError> {
         folder::create(self, new)
+    }
+
+    /// Lists an incident whose folder is there: a writer may have died between the folder and the row. Does nothing when it
+    /// is listed.
+    ///
+    /// # Errors
+    /// When the index can neither be read nor written.
+    pub fn list_incident(
+        &mut self,
+        incident: &Incident,
+        rule: Option<&RuleName>,
+        action: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let path = self.layout.index();
+        let (rows, _) = super::index::read_all(&path)?;
+        if rows.contains_key(&incident.id) {
+            return Ok(());
+        }
+        let row = IndexRow::of(incident, rule.cloned(), action.map(str::to_owned), 0);
+        let listed = row.to_line().and_then(|line| self.index_file()?.append(&line, disk::Durability::Flushed));
+        listed.write_at("append to", &path).map_err(StoreError::from)
+    }
+
+    /// Whether something is at a path of this store.
+    pub fn has(&self, path: &std::path::Path) -> bool {
+        fs::symlink_metadata(path).is_ok()
     }
 
     /// Replaces files of an incident, each atomically: `report.md`, `incident.json`, `fix/action.json`.

@@ -39,11 +39,11 @@ impl Finder<'_> {
 fn docker_command(dockerfile: &str) -> Option<Vec<String>> {
     let joined = dockerfile.replace("\\\r\n", " ").replace("\\\n", " ");
     let last = |name: &str| {
-        let lines = joined.lines().map(str::trim).filter_map(|line| {
+        let mut lines = joined.lines().map(str::trim).filter_map(|line| {
             let (word, rest) = line.split_once(char::is_whitespace)?;
             word.eq_ignore_ascii_case(name).then(|| rest.trim())
         });
-        let rest = lines.last()?;
+        let rest = lines.next_back()?;
         if rest.starts_with('[') {
             return serde_json::from_str::<Vec<String>>(rest).ok().map(|words| (words, true));
         }

@@ -17,20 +17,23 @@ fn commands(files: &[(&str, &str)]) -> Vec<String> {
     std::iter::once(&proposal.command).chain(&proposal.alternatives).map(|command| command.join(" ")).collect()
 }
 
+/// Name, files, commands.
+type Row = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
 #[test]
 fn commands_of_stacks() {
-    let main = "if __name__ == '__main__': pass";
-    let sbatch = "#!/bin/bash\n#SBATCH --time=1:00:00\nsrun python train.py\n";
-    let rows: &[(&str, &[(&str, &str)], &[&str])] = &[
+    const MAIN: &str = "if __name__ == '__main__': pass";
+    const SBATCH: &str = "#!/bin/bash\n#SBATCH --time=1:00:00\nsrun python train.py\n";
+    let rows: &[Row] = &[
         ("nothing", &[("notes.txt", "")], &[""]),
-        ("python script", &[("fit.py", main)], &["python3 fit.py"]),
+        ("python script", &[("fit.py", MAIN)], &["python3 fit.py"]),
         ("python module only", &[("lib.py", "x = 1")], &[""]),
         ("train before main", &[("main.py", ""), ("train.py", "")], &["python3 train.py", "python3 main.py"]),
-        ("tests are no programs", &[("test_a.py", main), ("setup.py", main)], &[""]),
+        ("tests are no programs", &[("test_a.py", MAIN), ("setup.py", MAIN)], &[""]),
         ("uv", &[("uv.lock", ""), ("pyproject.toml", ""), ("main.py", "")], &["uv run python main.py"]),
         ("poetry", &[("poetry.lock", ""), ("pyproject.toml", ""), ("main.py", "")], &["poetry run python main.py"]),
         ("virtual environment", &[(".venv/bin/python", ""), ("main.py", "")], &[".venv/bin/python main.py"]),
-        ("django", &[("manage.py", main)], &["python3 manage.py runserver --noreload"]),
+        ("django", &[("manage.py", MAIN)], &["python3 manage.py runserver --noreload"]),
         ("package", &[("requirements.txt", ""), ("src/app/__main__.py", "")], &["python3 -m app"]),
         ("script of a project", &[("pyproject.toml", "[project.scripts]\nfit = \"app:main\"\n")], &["fit"]),
         ("node start", &[("package.json", r#"{"scripts": {"start": "node ."}}"#)], &["npm run start"]),
@@ -43,7 +46,7 @@ fn commands_of_stacks() {
         ("maven", &[("pom.xml", "")], &["mvn -q compile exec:java"]),
         ("spring", &[("pom.xml", "spring-boot-maven-plugin"), ("mvnw", "")], &["./mvnw spring-boot:run"]),
         ("gradle", &[("build.gradle.kts", ""), ("gradlew", "")], &["./gradlew --console=plain run"]),
-        ("slurm", &[("job.sbatch", sbatch)], &["bash job.sbatch"]),
+        ("slurm", &[("job.sbatch", SBATCH)], &["bash job.sbatch"]),
         (
             "docker exec form",
             &[("Dockerfile", "FROM x\nENTRYPOINT [\"app\"]\nCMD [\"--port\", \"80\"]")],

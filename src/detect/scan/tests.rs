@@ -1,3 +1,4 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -27,12 +28,15 @@ fn set(detectors: &[config::Detector]) -> Arc<DetectorSet> {
 }
 
 fn everything() -> Arc<DetectorSet> {
-    set(&[
-        pattern("error", "^ERROR: (?P<what>\\w+)"),
-        pattern("end", "done$"),
-        pattern("text", "a+b"),
-        detector("trace", What::Traceback { languages: Vec::new() }),
-    ])
+    static SET: LazyLock<Arc<DetectorSet>> = LazyLock::new(|| {
+        set(&[
+            pattern("error", "^ERROR: (?P<what>\\w+)"),
+            pattern("end", "done$"),
+            pattern("text", "a+b"),
+            detector("trace", What::Traceback { languages: Vec::new() }),
+        ])
+    });
+    Arc::clone(&SET)
 }
 
 fn scanner(set: &Arc<DetectorSet>, at: Position) -> Scanner {
