@@ -105,6 +105,16 @@ pub fn detached(command: &mut Command) {
     }
 }
 
+/// Makes a command start with no signal blocked: std gives it the mask of the thread that starts it.
+pub fn unblocked(command: &mut Command) {
+    let none = SigSet::empty();
+    // SAFETY: sigprocmask(2) is async-signal-safe (signal-safety(7)), and the mask was made before.
+    #[expect(unsafe_code, reason = "std has no safe way to run code between fork and exec")]
+    unsafe {
+        command.pre_exec(move || Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&none), None)?));
+    }
+}
+
 /// Makes a command enter a control group by its open `cgroup.procs`; when that fails it starts where we are.
 pub fn entering(command: &mut Command, entrance: OwnedFd) {
     // SAFETY: write(2) is async-signal-safe (signal-safety(7)), and nothing is allocated.
@@ -185,7 +195,7 @@ pub enum Family {
 /// None is expected.
 pub fn reap_any() -> io::Result<Family> {
     loop {
-        match rustix::process::waitpid(None, rustix::process::WaitOptions::NOHANG) {
+        match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
                 return Ok(Family::Ended(Reaped {
                     pid: pid.as_raw_nonzero().get().unsigned_abs(),

@@ -73,18 +73,18 @@ const fn row(name: &'static str, script: &'static str, act: Act, expect: Expect)
 }
 
 const fn leaving(leftovers: u32, scenario: Scenario) -> Scenario {
-    let Scenario { name, command: Cmd::Script(script), act: Act::Nothing, expect, .. } = scenario else {
+    let Scenario { name, command: Cmd::Script(script), act: Nothing, expect, .. } = scenario else {
         panic!("only scripts that are left alone");
     };
-    Scenario { name, command: Cmd::Script(script), act: Act::Nothing, expect, leftovers }
+    Scenario { name, command: Cmd::Script(script), act: Nothing, expect, leftovers }
 }
 
 const fn refused(name: &'static str, argv: &'static [&'static str], errno: i32) -> Scenario {
-    Scenario { name, command: Cmd::Argv(argv), act: Act::Nothing, expect: Expect::NotStarted(errno), leftovers: 0 }
+    Scenario { name, command: Cmd::Argv(argv), act: Nothing, expect: NotStarted(errno), leftovers: 0 }
 }
 
 use Act::{Nothing, Succession};
-use Expect::{Code, Killed, Signal};
+use Expect::{Code, Killed, NotStarted, Signal};
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
@@ -98,13 +98,7 @@ pub const SCENARIOS: &[Scenario] = &[
     refused("does not exist on the path", &["no-such-program-anywhere"], 2),
     refused("may not be executed", &["/dev/null"], 13),
     refused("is a directory", &["/"], 13),
-    Scenario {
-        name: "has no directory",
-        command: Cmd::NoDirectory,
-        act: Nothing,
-        expect: Expect::NotStarted(2),
-        leftovers: 0,
-    },
+    Scenario { name: "has no directory", command: Cmd::NoDirectory, act: Nothing, expect: NotStarted(2), leftovers: 0 },
     row("stops when asked", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done", GRACEFUL, Code(5)),
     row("stops by default action", "echo ready; exec sleep 600", GRACEFUL, Signal(15)),
     row("stops by another signal", "trap 'exit 6' INT; echo ready; while :; do sleep 0.01; done", INTERRUPT, Code(6)),

@@ -154,10 +154,16 @@ pub fn poll_until<T>(what: &str, mut probe: impl FnMut() -> Option<T>, last: imp
     }
 }
 
-/// No child of this process is left unreaped.
-pub fn assert_no_zombies() {
+/// No child of this process is left unreaped, once its supervisor has had the time to look.
+pub fn assert_no_zombies(local: &mut Local) {
     let own = std::process::id();
-    let zombies: Vec<_> =
-        proc::descendants(own).unwrap().into_iter().filter(|p| p.ppid == own && p.is_gone()).collect();
-    assert!(zombies.is_empty(), "{zombies:?}");
+    let zombies = || -> Vec<_> {
+        let below = proc::descendants(own).unwrap();
+        below.into_iter().filter(|p| p.ppid == own && p.is_gone()).collect()
+    };
+    let mut look = || {
+        local.observe(ChildNo(0));
+        zombies().is_empty().then_some(())
+    };
+    poll_until("no zombies", &mut look, || format!("{:?}", zombies()));
 }
