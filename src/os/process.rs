@@ -81,9 +81,16 @@ pub fn signal_group(pgid: u32, wanted: Signal) -> io::Result<bool> {
     }
 }
 
-/// Takes the exit of a child of ours, if it has ended. Never blocks. `None`: not yet, or it is no child of ours.
-pub fn reap(pidfd: BorrowedFd<'_>) -> Option<rustix::process::WaitIdStatus> {
-    waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG).ok().flatten()
+/// Takes the exit of a child of ours that has ended, so that it is no zombie any more. Never blocks. `false`: it is ours
+/// and cannot be taken yet; `true`: it was taken, or there is nothing to take (it is not ours).
+pub fn reap(pidfd: BorrowedFd<'_>) -> bool {
+    loop {
+        match waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(status) => return status.is_some(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return true,
+        }
+    }
 }
 
 /// Makes a command start as the leader of a session of its own (away from our terminal), with every signal blocked from

@@ -139,8 +139,8 @@ impl Sight {
     pub(super) fn settle(&mut self) -> bool {
         if let (true, Shim::Alive { pidfd }) = (self.is_over(), &self.shim)
             && has_ended(pidfd.as_fd())
+            && process::reap(pidfd.as_fd())
         {
-            let _ = process::reap(pidfd.as_fd());
             self.shim = Shim::Gone;
         }
         self.is_over() && matches!(self.shim, Shim::Gone)
@@ -256,9 +256,8 @@ impl Sight {
         match &self.shim {
             Shim::Gone => {}
             Shim::Alive { pidfd } => {
-                if has_ended(pidfd.as_fd()) {
-                    // Ours, or already reaped by whoever is its parent.
-                    let _ = process::reap(pidfd.as_fd());
+                // Ours, or reaped by whoever is its parent.
+                if has_ended(pidfd.as_fd()) && process::reap(pidfd.as_fd()) {
                     self.shim = Shim::Gone;
                     self.read_record();
                 }
