@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod config;
 pub mod detect;
+pub mod exit;
 pub mod frame;
 pub mod heal;
 pub mod ids;

@@ -56,6 +56,16 @@ impl Layout {
         self.dot().join("lock")
     }
 
+    /// Format of the store.
+    pub fn store_version(&self) -> PathBuf {
+        self.dot().join("version")
+    }
+
+    /// Keeps the store out of the project's version control.
+    pub fn gitignore(&self) -> PathBuf {
+        self.dot().join(".gitignore")
+    }
+
     /// Snapshot for readers.
     pub fn state_json(&self) -> PathBuf {
         self.state_path.clone()
@@ -119,6 +129,11 @@ impl Layout {
     /// Folder of an incident.
     pub fn incident(&self, id: &IncidentId) -> PathBuf {
         self.incidents_dir.join(id.as_str())
+    }
+
+    /// A file in the folder of an incident; `file` is relative and stays inside.
+    pub fn incident_file(&self, id: &IncidentId, file: &Path) -> PathBuf {
+        self.incident(id).join(file)
     }
 
     /// One line per incident.

@@ -3,6 +3,7 @@
 //! Set `SENTRY_TRACES_OUT` to a folder to have every stream's detections written there as JSON.
 
 #![expect(clippy::disallowed_methods, reason = "a test reads its fixtures itself")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -253,8 +254,8 @@ fn detect(bytes: &[u8]) -> Vec<Found> {
         let (start, end, bytes): &(u64, u64, Vec<u8>) = &lines[index];
         RawLine { number: index as u64 + 1, start: *start, end: *end, bytes }
     };
-    for index in 0..lines.len() {
-        let starter = STARTERS.is_match(&lines[index].2);
+    for (index, (_, _, text)) in lines.iter().enumerate() {
+        let starter = STARTERS.is_match(text);
         if driver.idle() {
             if !starter {
                 continue;

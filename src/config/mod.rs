@@ -1,5 +1,39 @@
 //! `sentry.yaml` → [`Config`]: parsed once, never re-checked. Pure: files are read by `cli`.
+//!
+//! [`yaml`] makes a tree that knows its places, [`check`] holds it against [`tables`], [`read`] turns it into values, and
+//! [`parse`](mod@parse) (with [`detectors`], [`rules`], [`healing`]) builds the [`Config`]. Everything that is wrong is
+//! collected as a [`ConfigError`] with its place; nothing stops at the first one.
 
+mod check;
+mod convert;
+mod detectors;
+mod globs;
+mod healing;
+mod interpolate;
+mod keys;
 mod model;
+mod parse;
+mod problem;
+mod read;
+mod regexes;
+mod rules;
+mod scalar;
+mod schema;
+mod show;
+pub mod stack;
+mod tables;
+pub mod template;
+mod write;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+pub use convert::convert;
 pub use model::*;
+pub use parse::{decode, defaults, parse, parse_with_command, project_of};
+pub use problem::{ConfigError, Problem, Warning};
+pub use schema::schema;
+pub use show::{is_secret_name, show};
+pub use write::{Shown, word};
+pub use yaml::MAX_BYTES;

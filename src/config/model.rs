@@ -80,18 +80,51 @@ pub enum ProcessKind {
     Attach,
 }
 
+impl ProcessKind {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Slurm => "slurm",
+            Self::Docker => "docker",
+            Self::Attach => "attach",
+        }
+    }
+}
+
 /// `process.stop_signal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-
 pub enum StopSignal {
+    /// Please end.
     Term,
+    /// As Ctrl-C.
     Int,
+    /// As a closed terminal.
     Hup,
+    /// As Ctrl-\; usually dumps core.
     Quit,
+    /// First of the program's own.
     Usr1,
+    /// Second of the program's own.
     Usr2,
+    /// At once.
     Kill,
+}
+
+impl StopSignal {
+    /// The name used in the configuration: without `SIG`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Hup => "HUP",
+            Self::Quit => "QUIT",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+            Self::Kill => "KILL",
+        }
+    }
 }
 
 /// `process.lifecycle`.
@@ -104,6 +137,17 @@ pub enum Lifecycle {
     OneShot,
     /// Exit 0 starts the command again after the cooldown, without spending the budget.
     RestartAlways,
+}
+
+impl Lifecycle {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RestartOnFailure => "restart_on_failure",
+            Self::OneShot => "one_shot",
+            Self::RestartAlways => "restart_always",
+        }
+    }
 }
 
 /// `process.restart_policy`.
@@ -160,6 +204,17 @@ pub enum OnTerminate {
     Detach,
     /// Stop the child.
     Stop,
+}
+
+impl OnTerminate {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Detach => "detach",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 /// `source_explode`.
@@ -368,6 +423,17 @@ pub enum RegressionAction {
     Ignore,
 }
 
+impl RegressionAction {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revert => "revert",
+            Self::Escalate => "escalate",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
 /// `healing.budget`.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -402,21 +468,37 @@ pub struct Agent {
 
 /// `healing.agent.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-
 pub enum AgentMode {
+    /// A session if one is open, else a subprocess.
     #[default]
     Auto,
+    /// Its program without a terminal.
     Subprocess,
+    /// A person's open editor session; autosentry's `interactive`.
     Session,
+}
+
+impl AgentMode {
+    /// The name used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Subprocess => "subprocess",
+            Self::Session => "session",
+        }
+    }
 }
 
 /// `healing.git`.
 #[derive(Clone, Debug)]
-
 pub struct Git {
+    /// `enabled`: looks into git.
     pub enabled: bool,
+    /// `write_enabled`: may make branches.
     pub write_enabled: bool,
+    /// `branch_prefix`.
     pub branch_prefix: String,
+    /// `auto_merge`: merges a fix that held.
     pub auto_merge: bool,
 }
 

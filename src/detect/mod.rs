@@ -20,4 +20,5 @@ pub use detection::{Detection, DetectorKind, Language, Severity, Trace, TraceFra
 pub use metric::MetricValue;
 pub use scan::{Flush, MAX_HITS_PER_CHUNK, Position, Scanned, Scanner};
 pub use set::{CompileError, DetectorSet};
+pub use exit_code::signal_name;
 pub use stall::StallClock;

@@ -20,7 +20,7 @@ const REQUEST_LINES: usize = 40;
 
 /// The grammar of Go's stack traces.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Go;
+pub(super) struct Go;
 
 impl Grammar for Go {
     fn language(&self) -> Language {

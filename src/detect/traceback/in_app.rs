@@ -384,8 +384,8 @@ fn is_app_jvm(function: &str) -> bool {
 }
 
 fn is_app_cpp(file: Option<&str>, function: Option<&str>) -> bool {
-    if let Some(file) = file {
-        if contains_any(
+    let library = |file: &str| {
+        contains_any(
             file,
             &[
                 "libsanitizer/",
@@ -398,23 +398,11 @@ fn is_app_cpp(file: Option<&str>, function: Option<&str>) -> bool {
                 "/c++/",
                 "/bits/",
             ],
-        ) || starts_with_any(
-            file,
-            &[
-                "/usr/include/",
-                "/usr/lib/",
-                "/lib/",
-                "/lib64/",
-                "/usr/src/",
-                "./nptl/",
-                "./csu/",
-                "./stdlib/",
-                "./assert/",
-                "./string/",
-            ],
-        ) {
-            return false;
-        }
+        ) || starts_with_any(file, &["/usr/include/", "/usr/lib/", "/lib/", "/lib64/", "/usr/src/"])
+            || starts_with_any(file, &["./nptl/", "./csu/", "./stdlib/", "./assert/", "./string/"])
+    };
+    if file.is_some_and(library) {
+        return false;
     }
     !function.is_some_and(|function| {
         starts_with_any(

@@ -17,7 +17,7 @@ const CODE_LINES: usize = 16;
 
 /// The grammar of JavaScript's stack traces.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct JavaScript;
+pub(super) struct JavaScript;
 
 impl Grammar for JavaScript {
     fn language(&self) -> Language {

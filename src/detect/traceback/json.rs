@@ -1,4 +1,4 @@
-//! Traces inside one JSON log line: a text with line breaks in a field, or a list of frames.
+//! Traces inside one structured log line (JSON, logfmt): a text with line breaks in a field, or a list of frames.
 
 use std::sync::LazyLock;
 
@@ -13,6 +13,7 @@ use crate::detect::{Language, Trace, TraceFrame};
 /// Lines that may carry a trace in a field (structlog, python-json-logger, zap, zerolog, pino, winston, logstash, log4j).
 pub(super) const STARTERS: &[&str] = &[
     r#""[A-Za-z_.@]*(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|traceback|backtrace|errorVerbose|thrown)"\s*:\s*["\[{]"#,
+    r#"\b(?:stack|stacktrace|stack_trace|exc_info|exception|traceback|backtrace)=["']"#,
 ];
 
 /// Fields that loggers use for a stack.
@@ -34,11 +35,14 @@ const MAX_DEPTH: usize = 6;
 /// How many `{` of a line are tried as the start of an object.
 const MAX_STARTS: usize = 4;
 
-/// Reads the trace in a line that is a JSON object, or ends with one (zap's console encoder).
+/// Reads the trace in a line that is a JSON object, ends with one (zap's console encoder), or has a quoted text in a pair.
 ///
 /// `read_text` finds the traces in a text of several lines.
 pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
-    let object = object_in(text)?;
+    let Some(object) = object_in(text) else {
+        let quoted = quoted_text(text)?;
+        return from_text(&quoted, true, read_text);
+    };
     let mut places = Vec::new();
     collect(&object, &mut Vec::new(), &mut places);
     places.sort_by_key(|place| !place.is_stack);
@@ -58,6 +62,32 @@ pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option
     let (mut trace, place) = best?;
     complete(&mut trace, &place.parents);
     Some(trace)
+}
+
+/// The value of a `key="…"` pair that holds a text of several lines (logfmt, structlog's key-value renderer).
+fn quoted_text(text: &str) -> Option<String> {
+    static PAIR: LazyLock<Regex> =
+        LazyLock::new(|| regex(r#"=(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#));
+    if !text.contains("\\n") {
+        return None;
+    }
+    let captures = PAIR.captures(text)?;
+    let quoted = captures.get(1).or(captures.get(2))?.as_str();
+    let mut plain = String::with_capacity(quoted.len());
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            plain.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => plain.push('\n'),
+            Some('t') => plain.push('\t'),
+            Some('r') | None => {}
+            Some(other) => plain.push(other),
+        }
+    }
+    Some(plain)
 }
 
 /// The line that docker's `json-file` driver has wrapped into an object.

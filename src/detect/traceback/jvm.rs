@@ -16,7 +16,7 @@ const MESSAGE_LINES: usize = 60;
 
 /// The grammar of JVM stack traces.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Jvm;
+pub(super) struct Jvm;
 
 impl Grammar for Jvm {
     fn language(&self) -> Language {

@@ -206,10 +206,10 @@ fn found(
     let spans = claimed.clone().map(|line| (line.number, line.start, line.end));
     let spans = spans.chain(taken.iter().map(|(item, _)| (item.line.number, item.line.start, item.line.end)));
     let mut lines = (u64::MAX, 0);
-    let mut bytes = u64::MAX..0;
+    let mut bytes = (u64::MAX, 0);
     for (number, start, end) in spans.filter(|&(number, ..)| number >= first_line) {
         lines = (lines.0.min(number), lines.1.max(number));
-        bytes = bytes.start.min(start)..bytes.end.max(end);
+        bytes = (bytes.0.min(start), bytes.1.max(end));
     }
     trace.cut |= cut;
     trace.text.clear();
@@ -230,7 +230,7 @@ fn found(
         trace.text.push_str(text);
     }
     cap_frames(&mut trace);
-    Found { trace, first_line: lines.0, last_line: lines.1, bytes, prefix }
+    Found { trace, first_line: lines.0, last_line: lines.1, bytes: bytes.0..bytes.1, prefix }
 }
 
 /// Keeps the first [`Trace::MAX_FRAMES`] frames.

@@ -168,8 +168,10 @@ impl Plain {
                 self.take()
             }
             Shape::Header { .. } | Shape::GroupHeader => Next::End,
-            Shape::Blank => self.hold(text, 1),
-            Shape::Exception { name, message } if indent <= self.indent && !syntax::is_log(text) => {
+            Shape::Blank => self.hold(text, MAX_FOREIGN),
+            Shape::Exception { name, message }
+                if indent <= self.indent && syntax::is_exception_name(name) && !syntax::is_log(text) =>
+            {
                 if self.headless && !syntax::is_syntax_error(name) {
                     return Next::End;
                 }
@@ -178,6 +180,8 @@ impl Plain {
                 self.message_lines = 1;
                 self.take()
             }
+            // An elision in place of the frames: a quotation in prose.
+            _ if indent > self.indent && self.report.awaits_frames() => Next::End,
             _ if indent > self.indent + 1 && self.held.is_empty() => self.take(),
             // Only the source line and its caret stand behind the location of a syntax error.
             _ if self.headless => Next::End,

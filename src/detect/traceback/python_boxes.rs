@@ -88,14 +88,15 @@ impl Boxed {
             return self.take();
         }
         if text.trim().is_empty() {
-            return if self.held == 0 { self.hold() } else { Next::End };
+            return self.hold();
         }
         // Behind a handler the message is wrapped at the box's own column.
         if self.held == 0 && self.column > 0 && syntax::indent(text) >= self.column {
             self.report.message_line(text.trim());
             return self.take();
         }
-        Next::End
+        // A long message is wrapped by the console; only a chained exception below tells that it was one.
+        if self.held < 4 && !syntax::is_log(text) { self.hold() } else { Next::End }
     }
 }
 

@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::in_app::is_app;
 use super::prefix::regex;
+use super::python_report::Link;
 use super::python_syntax::{self as syntax, Shape};
 use super::{Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
@@ -24,6 +25,8 @@ pub(super) struct Failure {
     exception: Option<String>,
     message: Vec<String>,
     causes: Vec<String>,
+    /// End of the frames of the root cause, where the exceptions follow from each other.
+    root_end: Option<usize>,
     /// The last line was an error line.
     in_errors: bool,
     /// The location of the failure has been read: nothing but a chained exception may follow.
@@ -40,6 +43,7 @@ impl Failure {
             exception: None,
             message: Vec::new(),
             causes: Vec::new(),
+            root_end: None,
             in_errors: false,
             done: false,
             silent: 0,
@@ -97,12 +101,14 @@ impl Failure {
 impl OpenTrace for Failure {
     fn push(&mut self, line: &TextLine) -> Next {
         let text = line.text.trim_end();
+        if let Some(link) = syntax::link(text).filter(|_| self.done || self.in_errors) {
+            self.causes.extend(self.exception.take());
+            self.root_end = (link == Link::Cause).then(|| self.root_end.unwrap_or(self.frames.len()));
+            self.done = false;
+            self.in_errors = false;
+            return self.take();
+        }
         if self.done {
-            if syntax::link(text).is_some() {
-                self.causes.extend(self.exception.take());
-                self.done = false;
-                return self.take();
-            }
             return if text.is_empty() { Next::Hold } else { Next::End };
         }
         if let Some(error) = text.strip_prefix('E').filter(|rest| rest.starts_with("  ")) {
@@ -129,14 +135,16 @@ impl OpenTrace for Failure {
         if self.frames.is_empty() || (self.exception.is_none() && self.message.is_empty()) {
             return None;
         }
+        let app = |end: usize| self.frames.get(..end).and_then(|frames| frames.iter().rposition(|frame| frame.in_app));
+        let in_app_top = self.root_end.and_then(app).or_else(|| app(self.frames.len()));
         let mut cause_chain = self.causes;
         cause_chain.reverse();
         let trace = Trace {
             language: Language::Python,
             exception: self.exception,
             message: self.message.join("\n"),
-            in_app_top: self.frames.iter().rposition(|frame| frame.in_app),
             frames: self.frames,
+            in_app_top,
             cause_chain,
             text: String::new(),
             cut: false,

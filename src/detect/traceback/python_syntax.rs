@@ -73,8 +73,8 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
         if front == "+ Exception Group " || front == "Exception Group " {
             return Shape::GroupHeader;
         }
-        // A progress bar that does not end its line.
-        if front.ends_with(']') && front.contains("%|") {
+        // A progress bar that does not end its line, a record whose message the traceback is part of.
+        if (front.ends_with(']') && front.contains("%|")) || (front.ends_with(' ') && is_log(front)) {
             return Shape::Header { indent: 0 };
         }
         return Shape::Other;
@@ -93,6 +93,8 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
 
 fn frame(trimmed: &str) -> Option<FrameLine<'_>> {
     static FRAME: LazyLock<Regex> = LazyLock::new(|| regex(r#"^File "(.+?)", line (\d+)(?:, in (.+)| in (.+))?$"#));
+    // Loguru marks the frame that caught the exception.
+    let trimmed = trimmed.strip_prefix("> ").unwrap_or(trimmed);
     if !trimmed.starts_with("File \"") {
         return None;
     }
@@ -146,6 +148,12 @@ pub(super) fn is_rule(text: &str) -> bool {
 /// Exceptions whose location is printed without a function, and without a header when it is the script itself.
 pub(super) fn is_syntax_error(name: &str) -> bool {
     matches!(name, "SyntaxError" | "IndentationError" | "TabError") || name.ends_with("SyntaxError")
+}
+
+/// Whether a type's name looks like one: `step: 3` printed by another thread must not pass for an exception.
+pub(super) fn is_exception_name(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    name.contains('.') || last.contains(char::is_uppercase) || last.ends_with("error") || last == "timeout"
 }
 
 /// Lines that well-known programs add to their messages.

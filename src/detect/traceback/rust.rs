@@ -13,7 +13,7 @@ const MESSAGE_LINES: usize = 24;
 
 /// The grammar of Rust's stack traces.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rust;
+pub(super) struct Rust;
 
 impl Grammar for Rust {
     fn language(&self) -> Language {

@@ -1,0 +1,114 @@
+//! `sentry run`.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use super::load::{self, Loaded};
+use super::{Context, ExitCode, Failure, FailureKind, Project};
+use crate::config::{Config, ProcessKind};
+use crate::monitor::command::ControlCommand;
+use crate::monitor::run::{self as monitor, RunError, Setup};
+use crate::os::lock::LockError;
+use crate::store::OpenError;
+
+/// Arguments of `sentry run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sentry run                             what sentry.yaml says
+  sentry run -- python train.py          any command, on built-in defaults
+  sentry run --follow -- make test       and show its output
+  nohup sentry run &                     survives the terminal
+
+A run that is still there goes on: its child is adopted. SIGINT stops the command (twice: at once), SIGTERM leaves it
+running (`monitor.on_terminate`), SIGHUP reads the configuration again. Exit codes: docs/exit-codes.md.")]
+pub struct Args {
+    /// Show the command's output as well
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Command to run instead of the configured one
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Runs the monitor until the run is over.
+///
+/// # Errors
+/// When nothing could be started.
+pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure> {
+    let command = args
+        .command
+        .into_iter()
+        .map(|word| word.into_string().map_err(|word| no_text(&word)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let command = (!command.is_empty()).then_some(command);
+    let Loaded { config, warnings } = load::load(context, command.clone())?;
+    super::config::warn(&warnings, context);
+    if let kind @ (ProcessKind::Slurm | ProcessKind::Docker | ProcessKind::Attach) = config.process.kind {
+        let what = format!("`process.kind: {}` is not there yet", kind.as_str());
+        return Err(Failure::new(FailureKind::Configuration, what).hint("`local` is; inside a SLURM job script it supervises the job's own command"));
+    }
+    let follow: Option<Box<dyn io::Write + Send>> = if args.follow { Some(Box::new(io::stdout())) } else { None };
+    supervise(config, command, follow, None, context)
+}
+
+/// Acts on the run of a directory without a monitor: a monitor is started for just that (`stop`, `abort`).
+///
+/// # Errors
+/// When there is no run to act on.
+pub(super) fn act_without_monitor(command: ControlCommand, context: &mut Context) -> Result<ExitCode, Failure> {
+    let project = Project::find(context)?;
+    let config = project.config(context)?;
+    supervise(config, None, None, Some(command), context)
+}
+
+fn supervise(
+    config: Config,
+    command: Option<Vec<String>>,
+    follow: Option<Box<dyn io::Write + Send>>,
+    only: Option<ControlCommand>,
+    context: &mut Context,
+) -> Result<ExitCode, Failure> {
+    let variables = context.env.variables();
+    let command_given = command.is_some();
+    let environment = variables.clone();
+    let file = config.file.clone();
+    let setup = Setup {
+        config,
+        command_given,
+        environment,
+        reload: Box::new(move || match &file {
+            Some(file) => load::load_again(file, command.clone(), &variables),
+            None => Err("there is no configuration file: the run was started on built-in defaults".to_owned()),
+        }),
+        terminal: Box::new(io::stderr()),
+        quiet: context.ui.is_quiet(),
+        follow,
+        only,
+    };
+    monitor::main(setup).map(ExitCode::of_run).map_err(failure)
+}
+
+fn no_text(word: &OsString) -> Failure {
+    let path = PathBuf::from(word);
+    Failure::new(FailureKind::Usage, format!("`{}` is no UTF-8", path.display()))
+        .hint("put the command into a script and run that")
+}
+
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::Store(OpenError::Locked(LockError::Held { by })) => {
+            let who = by.map_or_else(String::new, |by| format!(" (pid {})", by.pid));
+            Failure::new(FailureKind::AnotherMonitor, format!("another monitor{who} owns this directory"))
+                .hint("`sentry status` shows what it does, `sentry stop` ends it")
+        }
+        RunError::Store(error @ OpenError::Newer { .. }) => Failure::new(FailureKind::Refused, error)
+            .hint("use that version of sentry, or another directory; this one can still read it"),
+        RunError::AnotherCommand { .. } => Failure::new(FailureKind::Refused, error)
+            .hint("`sentry run` without a command adopts it, `sentry stop` ends it"),
+        RunError::NothingHere => super::project::nothing_here(error.to_string()),
+        RunError::Detectors(error) => Failure::new(FailureKind::Configuration, error),
+        RunError::Store(_) | RunError::Journal(_) | RunError::Os { .. } => Failure::new(FailureKind::Io, error),
+    }
+}

@@ -1,0 +1,263 @@
+//! `sentry scan`: the detectors over a log that is there already.
+#![expect(clippy::disallowed_methods, reason = "the log is opened where it is scanned")]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Context, ExitCode, Failure, FailureKind, Project};
+use crate::config::{Detector, What};
+use crate::detect::{Detection, DetectorSet, Flush, Position, Scanned, Scanner};
+use crate::ids::{DetectorName, StreamId};
+use crate::os::clock::SystemClock;
+use crate::os::error::AtExt as _;
+use crate::os::wait::wait;
+use crate::time::Mono;
+use crate::view::{detections, words};
+
+/// Bytes read at a time.
+const CHUNK: usize = 1024 * 1024;
+/// A live stream that says nothing for this long has finished its trace.
+const SILENCE: Duration = Duration::from_secs(2);
+/// Between two drawings of the progress; nothing is drawn for what is done sooner.
+const PROGRESS: Duration = Duration::from_millis(500);
+
+/// Arguments of `sentry scan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Uses the detectors of `-c FILE`, of the sentry.yaml here or above, or the built-in ones.
+
+Examples:
+  sentry scan train.log
+  kubectl logs -f api | sentry scan -
+  sentry scan --json train.log | jq -r .exception | sort | uniq -c
+
+Exit codes: 0 when nothing was found, 1 when something was.")]
+pub struct Args {
+    /// Log to scan; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Only these detectors
+    #[arg(long = "detectors", value_name = "NAME", value_delimiter = ',')]
+    detectors: Vec<String>,
+    /// Print one JSON object per detection
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failure> {
+    let config = Project::find_for_run(context)?.config(context)?;
+    let detectors = chosen(&config.detectors, &args.detectors)?;
+    let set = DetectorSet::compile(&detectors).map_err(|error| Failure::new(FailureKind::Configuration, error))?;
+    let input = Input::open(&args.file, context)?;
+    let mut scan = Scan {
+        name: input.name.clone(),
+        scanner: Scanner::new(Arc::new(set), StreamId::new("scan"), Position::START),
+        min_counts: min_counts(&detectors),
+        found: BTreeMap::new(),
+        unshown: 0,
+        lines: 0,
+        bytes: 0,
+        json: args.json,
+        started: SystemClock::mono(),
+    };
+    scan.read(input, context)?;
+    scan.summarize(context);
+    let nothing = scan.found.is_empty() && scan.unshown == 0;
+    Ok(if nothing { ExitCode::Success } else { ExitCode::No })
+}
+
+/// The detectors that are asked for; all of them without a name.
+fn chosen(all: &[Detector], names: &[String]) -> Result<Vec<Detector>, Failure> {
+    if names.is_empty() {
+        return Ok(all.to_vec());
+    }
+    for name in names {
+        if !all.iter().any(|detector| detector.name.as_str() == name) {
+            let known: Vec<&str> = all.iter().map(|detector| detector.name.as_str()).collect();
+            return Err(Failure::new(FailureKind::Usage, format!("unknown detector `{name}`"))
+                .hint(format!("known are: {}", known.join(", "))));
+        }
+    }
+    Ok(all.iter().filter(|detector| names.iter().any(|name| detector.name.as_str() == name)).cloned().collect())
+}
+
+/// How often a pattern has to match before it fires. A log that is over has no clock, so its window is the whole log.
+fn min_counts(detectors: &[Detector]) -> BTreeMap<DetectorName, u64> {
+    let least = |detector: &Detector| match detector.what {
+        What::Pattern { min_count, .. } => Some((detector.name.clone(), u64::from(min_count))),
+        What::Traceback { .. } | What::Stall { .. } | What::ExitCode { .. } => None,
+    };
+    detectors.iter().filter_map(least).collect()
+}
+
+struct Input {
+    name: String,
+    file: File,
+    /// Of a regular file.
+    size: Option<u64>,
+}
+
+impl Input {
+    fn open(path: &Path, context: &Context) -> Result<Self, Failure> {
+        let io_failure = |error| Failure::new(FailureKind::Io, error);
+        let (name, file) = if path == Path::new("-") {
+            let stdin = io::stdin().as_fd().try_clone_to_owned().at("-", "open").map_err(io_failure)?;
+            ("-".to_owned(), File::from(stdin))
+        } else {
+            let whole = context.env.cwd().unwrap_or_default().join(path);
+            let opened = File::open(&whole).at(path, "open").map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Failure::new(FailureKind::NothingHere, error),
+                _ => Failure::new(FailureKind::Io, error),
+            })?;
+            (path.display().to_string(), opened)
+        };
+        let metadata = file.metadata().at(path, "look at").map_err(io_failure)?;
+        if metadata.is_dir() {
+            let what = format!("cannot scan `{name}`: it is a directory");
+            return Err(Failure::new(FailureKind::Usage, what));
+        }
+        Ok(Self { name, file, size: metadata.is_file().then_some(metadata.len()) })
+    }
+}
+
+struct Scan {
+    name: String,
+    scanner: Scanner,
+    min_counts: BTreeMap<DetectorName, u64>,
+    found: BTreeMap<DetectorName, u64>,
+    /// Hits of noisy detectors that are only counted.
+    unshown: u64,
+    lines: u64,
+    bytes: u64,
+    json: bool,
+    started: Mono,
+}
+
+impl Scan {
+    fn read(&mut self, mut input: Input, context: &mut Context) -> Result<(), Failure> {
+        let mut buffer = vec![0; CHUNK];
+        let mut drawn = self.started;
+        loop {
+            if input.size.is_none() {
+                // Somebody may be watching a live stream: nothing found stays in a buffer while we wait.
+                context.ui.flush()?;
+                self.wait_for_more(&input.file, context)?;
+            }
+            let count = match input.file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    let failed = Err::<(), _>(error).at(&input.name, "read");
+                    return failed.map_err(|error| Failure::new(FailureKind::Io, error));
+                }
+            };
+            let scanned = self.scanner.feed(buffer.get(..count).unwrap_or_default());
+            self.take(scanned, context)?;
+            if context.ui.shows_progress() {
+                let now = SystemClock::mono();
+                if now.since(drawn) >= PROGRESS {
+                    drawn = now;
+                    self.draw(input.size, context);
+                }
+            }
+        }
+        if drawn != self.started {
+            context.ui.talk("\r\u{1b}[K");
+        }
+        let scanned = self.scanner.flush(Flush::End);
+        self.take(scanned, context)
+    }
+
+    fn wait_for_more(&mut self, file: &File, context: &mut Context) -> Result<(), Failure> {
+        while self.scanner.has_open() {
+            let ready = wait(&[file.as_fd()], Some(SILENCE)).map_err(|error| Failure::new(FailureKind::Io, error))?;
+            if ready.any() {
+                return Ok(());
+            }
+            let scanned = self.scanner.flush(Flush::Silence);
+            self.take(scanned, context)?;
+            context.ui.flush()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, scanned: Scanned, context: &mut Context) -> Result<(), Failure> {
+        let Scanned { detections, counted, progress: _, lines, bytes } = scanned;
+        self.lines = self.lines.saturating_add(lines);
+        self.bytes = self.bytes.saturating_add(bytes);
+        for detection in &detections {
+            let count = self.found.entry(detection.detector.clone()).or_default();
+            *count = count.saturating_add(1);
+            let least = self.min_counts.get(&detection.detector).copied().unwrap_or(1);
+            if *count >= least {
+                self.show(detection, context)?;
+            }
+        }
+        for (detector, hits) in counted {
+            self.unshown = self.unshown.saturating_add(hits);
+            let count = self.found.entry(detector).or_default();
+            *count = count.saturating_add(hits);
+        }
+        Ok(())
+    }
+
+    fn show(&self, detection: &Detection, context: &mut Context) -> Result<(), Failure> {
+        if self.json {
+            return context.ui.json(&detections::json(detection));
+        }
+        let palette = context.ui.palette();
+        context.ui.data(detections::text(&self.name, detection, palette))
+    }
+
+    fn draw(&self, size: Option<u64>, context: &mut Context) {
+        let done = words::bytes(self.bytes);
+        let of = match size {
+            Some(size) if size > 0 => {
+                let percent = u128::from(self.bytes) * 100 / u128::from(size);
+                format!("{} %, {done} of {}", percent.min(100), words::bytes(size))
+            }
+            Some(_) | None => done,
+        };
+        context.ui.talk(format_args!("\r\u{1b}[Kscanning: {of}, {} found", self.found.values().sum::<u64>()));
+    }
+
+    fn summarize(&self, context: &mut Context) {
+        if self.json {
+            return;
+        }
+        let took = SystemClock::mono().since(self.started);
+        let micros = took.as_micros().max(1);
+        let rate = u64::try_from(u128::from(self.bytes) * 1_000_000 / micros).unwrap_or(u64::MAX);
+        let found = if self.found.is_empty() {
+            "nothing found".to_owned()
+        } else {
+            let counts: Vec<String> =
+                self.found.iter().map(|(detector, count)| format!("{detector} {}", words::thousands(*count))).collect();
+            format!("found: {}", counts.join(", "))
+        };
+        context.ui.say(format_args!(
+            "{found}; {}, {} in {} ({}/s)",
+            words::count(self.lines, "line"),
+            words::bytes(self.bytes),
+            words::duration(took),
+            words::bytes(rate),
+        ));
+        if self.unshown > 0 {
+            let hits = words::count(self.unshown, "hit");
+            context.ui.say(format_args!("{hits} of noisy detectors were counted and not shown"));
+        }
+        for (detector, least) in &self.min_counts {
+            if *least > 1 && self.found.contains_key(detector) {
+                context.ui.say(format_args!(
+                    "`{detector}` fires from its match number {least} on; earlier ones are not shown"
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A directory's files → what to supervise and what to look for. Pure: `cli::init` lists the directory.
+
+mod container;
+mod finder;
+mod proposal;
+mod python;
+#[cfg(test)]
+mod tests;
+
+pub use finder::{propose, wants};
+pub use proposal::{ExtraDetector, ExtraRule, Listing, MAX_FILE, Proposal, Variable};

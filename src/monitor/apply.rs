@@ -1,0 +1,378 @@
+//! Hands: does what `step` has decided, and says how it went.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command::ControlAnswer;
+use super::effect::Level;
+use super::event::{Event, Outcome};
+use super::journal_line::{Differ, JournalLine};
+use super::look_around;
+use super::record::Recorder;
+use super::state::State;
+use super::status::StateFile;
+use super::streams::Streams;
+use super::talk::Talk;
+use super::todo::{Intent, LedgerRow, Todo, TodoId};
+use crate::config::Config;
+use crate::detect::{Detection, DetectorSet};
+use crate::ids::{ChildNo, RunId};
+use crate::incident::Redactor;
+use crate::incident::report_view::Changes;
+use crate::os::job::{Job, JobResult, JobSpec, JobState};
+use crate::store::control::{self, CommandId};
+use crate::store::{AttemptRow, AttemptStatus, Durability, Journal, Store, read};
+use crate::supervisor::{ChildSpec, StopHow, Supervisor};
+use crate::time::{Mono, Now, Utc};
+
+/// Bytes of a rule's command kept of each of its outputs.
+const KEEP_OUTPUT: usize = 64 * 1024;
+/// The same complaint is repeated at most this often.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// A rule's command.
+    Command,
+    /// What changed since the last healthy run.
+    Changes,
+}
+
+/// Everything that acts on the world.
+pub(super) struct Hands {
+    pub(super) supervisor: Box<dyn Supervisor>,
+    store: Store,
+    journal: Journal<JournalLine>,
+    differ: Differ,
+    talk: Talk,
+    redactor: Redactor,
+    recorder: Recorder,
+    reload: Box<dyn FnMut() -> Result<Config, String>>,
+    jobs: Vec<(TodoId, Asked, Job)>,
+    /// Intents of an earlier monitor: they may have been carried out already.
+    restored: BTreeSet<TodoId>,
+    complaints: BTreeMap<String, Utc>,
+}
+
+impl Hands {
+    pub(super) fn new(
+        store: Store,
+        journal: Journal<JournalLine>,
+        talk: Talk,
+        redactor: Redactor,
+        supervisor: Box<dyn Supervisor>,
+        reload: Box<dyn FnMut() -> Result<Config, String>>,
+        restored: BTreeSet<TodoId>,
+    ) -> Self {
+        Self {
+            supervisor,
+            store,
+            journal,
+            differ: Differ::default(),
+            talk,
+            redactor,
+            recorder: Recorder::default(),
+            reload,
+            jobs: Vec::new(),
+            restored,
+            complaints: BTreeMap::new(),
+        }
+    }
+
+    /// Writes what has changed in the memory. `Some` says why it could not be written.
+    pub(super) fn write_journal(&mut self, state: &mut State, now: Now, compact_above: u64) -> Option<String> {
+        let notes = std::mem::take(&mut state.notes);
+        let compact = self.journal.bytes() > compact_above;
+        if compact {
+            self.differ.forget();
+        }
+        let written = match self.differ.line(&state.memory, notes, now.utc) {
+            Ok(line) if compact => self.journal.replace(&[line]).map_err(|error| error.to_string()),
+            Ok(line) => self.journal.append(&line, Durability::Flushed).map_err(|error| error.to_string()),
+            Err(error) => Err(format!("cannot put the memory into words: {error}")),
+        };
+        let trouble = written.err()?;
+        // The next line that can be written holds everything.
+        self.differ.forget();
+        Some(trouble)
+    }
+
+    /// Tries an intent. What takes longer comes back by [`Hands::finished_jobs`].
+    pub(super) fn attempt(&mut self, intent: &Intent, state: &State, now: Now) -> Option<Event> {
+        let again = self.restored.contains(&intent.id);
+        let result = match &intent.todo {
+            Todo::StartChild { child, overlay } => self.start(*child, overlay, state),
+            Todo::StopChild { child, now } => {
+                let how = if *now { StopHow::Now } else { StopHow::Graceful };
+                self.supervisor.stop(*child, how).map_err(in_words)
+            }
+            Todo::WriteIncident { incident } => {
+                self.recorder.write(&mut self.store, &mut self.redactor, state, incident, again)
+            }
+            Todo::UpdateIncident { id, change } => {
+                self.recorder.update(&mut self.store, &mut self.redactor, &state.config, id, change)
+            }
+            Todo::LookAround { since, files, .. } => {
+                let project = &state.config.project;
+                let files: Vec<String> = files.iter().map(|file| look_around::shown(project, file)).collect();
+                return self.spawn(intent.id, Asked::Changes, &look_around::job(project, *since, &files), now);
+            }
+            Todo::Ledger { row } => self.append_row(row, again),
+            Todo::RunCommand { command, cwd, env, timeout, .. } => {
+                return self.start_job(intent.id, command, cwd, env, *timeout, state, again, now);
+            }
+        };
+        if result.is_ok() {
+            self.restored.remove(&intent.id);
+        }
+        Some(Event::Done { id: intent.id, result: result.map(|()| Outcome::Done) })
+    }
+
+    fn start(&mut self, child: ChildNo, overlay: &BTreeMap<String, String>, state: &State) -> Result<(), String> {
+        let Some(run) = state.memory.run.as_ref().map(|run| run.id.clone()) else {
+            return Err("there is no run to start a child in".to_owned());
+        };
+        if self.was_started(&run, child) {
+            self.supervisor.adopt(&run, child);
+            return Ok(());
+        }
+        self.store.make_run(&run).map_err(in_words)?;
+        let process = &state.config.process;
+        let mut env = process.env.clone();
+        env.extend(overlay.clone());
+        let spec = ChildSpec {
+            run: run.clone(),
+            child,
+            command: process.command.clone(),
+            cwd: process.cwd.clone(),
+            env,
+            pty: process.pty,
+            stop_signal: process.stop_signal,
+            stop_grace: process.stop_grace,
+        };
+        self.supervisor.start(&spec).map_err(in_words)?;
+        if let Err(error) = self.store.point_process_log(&run, child) {
+            self.complain(&in_words(error), state.now_utc());
+        }
+        Ok(())
+    }
+
+    /// A child whose record exists was started by a monitor that died before it could say so.
+    fn was_started(&self, run: &RunId, child: ChildNo) -> bool {
+        self.store.has(&self.store.layout().child_record(run, child))
+    }
+
+    fn append_row(&mut self, row: &LedgerRow, again: bool) -> Result<(), String> {
+        let status = row.verdict.map_or(AttemptStatus::Pending, AttemptStatus::Fallen);
+        if again {
+            let ledger = read::attempts(self.store.layout()).map_err(in_words)?;
+            let same = |other: &AttemptRow| {
+                other.incident == row.incident && other.attempt == row.attempt && (other.status == status || status == AttemptStatus::Pending)
+            };
+            if ledger.rows.iter().any(same) {
+                return Ok(());
+            }
+        }
+        let row = AttemptRow {
+            utc: row.utc,
+            incident: row.incident.clone(),
+            detector: row.detector.clone(),
+            source: row.healer.clone(),
+            branch: String::new(),
+            status,
+            duration: row.duration,
+            description: row.description.clone(),
+            attempt: row.attempt,
+            action: row.action.clone(),
+            fingerprint: row.fingerprint.clone(),
+        };
+        self.store.append_attempt(&row).map_err(in_words)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one intent")]
+    fn start_job(
+        &mut self,
+        id: TodoId,
+        command: &[String],
+        cwd: &std::path::Path,
+        env: &BTreeMap<String, String>,
+        timeout: Duration,
+        state: &State,
+        again: bool,
+        now: Now,
+    ) -> Option<Event> {
+        let ended = |status, last_line: String| {
+            Some(Event::Done { id, result: Ok(Outcome::CommandEnded { status, last_line }) })
+        };
+        if again {
+            // It may have run to its end or half-way; running it twice is not ours to risk.
+            self.restored.remove(&id);
+            return ended(None, "the monitor was restarted while it ran".to_owned());
+        }
+        let mut all = state.config.process.env.clone();
+        all.extend(state.memory.overlay.clone());
+        all.extend(env.clone());
+        let spec = JobSpec { argv: command.to_vec(), cwd: PathBuf::from(cwd), env: all, timeout, keep: KEEP_OUTPUT };
+        self.spawn(id, Asked::Command, &spec, now)
+    }
+
+    fn spawn(&mut self, id: TodoId, asked: Asked, spec: &JobSpec, now: Now) -> Option<Event> {
+        match Job::spawn(spec, now.mono) {
+            Ok(job) => {
+                self.jobs.push((id, asked, job));
+                None
+            }
+            Err(error) => {
+                let why = format!("cannot run `{}`: {error}", spec.argv.join(" "));
+                let outcome = match asked {
+                    Asked::Command => Outcome::CommandEnded { status: Some(127), last_line: why },
+                    Asked::Changes => Outcome::LookedAround(Box::new(unknown_changes(why))),
+                };
+                Some(Event::Done { id, result: Ok(outcome) })
+            }
+        }
+    }
+
+    /// Jobs that have ended.
+    pub(super) fn finished_jobs(&mut self, now: Now) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut running = Vec::new();
+        for (id, asked, mut job) in std::mem::take(&mut self.jobs) {
+            match job.on_ready(now.mono) {
+                JobState::Running => running.push((id, asked, job)),
+                JobState::Over => {
+                    let result = job.finish();
+                    let outcome = match asked {
+                        Asked::Command => self.command_outcome(&result),
+                        Asked::Changes => Outcome::LookedAround(Box::new(changes_in(&result))),
+                    };
+                    events.push(Event::Done { id, result: Ok(outcome) });
+                }
+            }
+        }
+        self.jobs = running;
+        events
+    }
+
+    fn command_outcome(&mut self, result: &JobResult) -> Outcome {
+        let status = match result.status {
+            _ if result.timed_out => None,
+            Some(status) => status.code().or_else(|| status.signal().map(|signal| 128 + signal)),
+            None => None,
+        };
+        let last_line = result.stdout.last_line().or_else(|| result.stderr.last_line()).unwrap_or_default();
+        let last_line = self.redactor.redact(&last_line.chars().take(500).collect::<String>());
+        Outcome::CommandEnded { status, last_line }
+    }
+
+    pub(super) fn job_fds(&self) -> Vec<BorrowedFd<'_>> {
+        self.jobs.iter().flat_map(|(_, _, job)| job.fds()).collect()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.jobs.iter().map(|(_, _, job)| job.deadline()).min()
+    }
+
+    /// Reads the configuration again; the streams get the new detectors.
+    pub(super) fn read_config(&mut self, streams: &mut Streams) -> Result<Box<Config>, String> {
+        let config = (self.reload)()?;
+        let set = DetectorSet::compile(&config.detectors).map_err(in_words)?;
+        streams.set_detectors(Arc::new(set));
+        Ok(Box::new(config))
+    }
+
+    pub(super) fn answer(&mut self, id: &str, answer: &ControlAnswer, now: Utc) {
+        if id.is_empty() {
+            return;
+        }
+        let answered = match CommandId::try_from(id.to_owned()) {
+            Ok(id) => control::answer(self.store.layout(), &id, answer).map_err(in_words),
+            Err(why) => Err(format!("cannot answer `{id}`: {why}")),
+        };
+        if let Err(error) = answered {
+            self.complain(&error, now);
+        }
+    }
+
+    pub(super) fn write_state(&mut self, picture: &StateFile, durability: Durability, now: Utc) {
+        if let Err(error) = self.store.write_state(picture, durability) {
+            self.complain(&in_words(error), now);
+        }
+    }
+
+    pub(super) fn say(&mut self, level: Level, line: &str, now: Utc) {
+        let line = self.redactor.redact(line);
+        self.talk.say(level, &line, now);
+    }
+
+    /// Says what is wrong with the monitor itself, the same thing once a minute at most.
+    pub(super) fn complain(&mut self, trouble: &str, now: Utc) {
+        let recently = self.complaints.get(trouble).is_some_and(|at| at.age(now) < COMPLAIN_EVERY);
+        if !recently {
+            self.complaints.retain(|_, at| at.age(now) < COMPLAIN_EVERY);
+            self.complaints.insert(trouble.to_owned(), now);
+            self.say(Level::Error, trouble, now);
+        }
+    }
+
+    pub(super) fn log_slow_turn(&mut self, took: Duration) {
+        let now = crate::os::clock::SystemClock::utc();
+        self.talk.log("debug", &format!("a turn of the loop took {} ms", took.as_millis()), now);
+    }
+
+    pub(super) fn redact(&mut self, text: &str) -> String {
+        self.redactor.redact(text)
+    }
+
+    /// Takes secrets out of a detection before anything is made of it.
+    pub(super) fn redact_detection(&mut self, detection: &mut Detection) {
+        detection.message = self.redactor.redact(&detection.message);
+        for value in detection.captures.values_mut() {
+            *value = self.redactor.redact(value);
+        }
+        if let Some(trace) = &mut detection.trace {
+            trace.message = self.redactor.redact(&trace.message);
+            trace.text = self.redactor.redact(&trace.text);
+        }
+    }
+
+    /// Keeps sentry's own files under their caps, a little at a time.
+    pub(super) fn sweep(&mut self, state: &State, now: Now) {
+        if let Err(error) = self.recorder.sweep(&mut self.store, state, now) {
+            self.complain(&error, now.utc);
+        }
+    }
+}
+
+fn changes_in(result: &JobResult) -> Changes {
+    if result.timed_out {
+        return unknown_changes("looking for changes took too long and was given up".to_owned());
+    }
+    serde_json::from_slice(&result.stdout.tail).unwrap_or_else(|error| {
+        let said = result.stderr.last_line().unwrap_or_else(|| error.to_string());
+        unknown_changes(format!("looking for changes failed: {said}"))
+    })
+}
+
+fn unknown_changes(why: String) -> Changes {
+    Changes { notes: vec![why], ..Changes::default() }
+}
+
+/// An error with its causes.
+fn in_words(error: impl std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.ends_with(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
+}

@@ -1,0 +1,409 @@
+//! The ladder: what is done about an incident, and the reason when nothing is.
+
+use super::effect::{Effects, Level};
+use super::memory::{Attempt, Phase, Then};
+use super::state::State;
+use super::todo::{IncidentChange, LedgerRow, Todo};
+use crate::config::{Action, Rule};
+use crate::detect::ending::{Ending, Exit};
+use crate::exit::ABORTED;
+use crate::heal::overlay::{Bases, Changed, change};
+use crate::heal::rules::{self, Seen};
+use crate::heal::verdict::Verdict;
+use crate::ids::{AttemptNo, IncidentId};
+use crate::incident::{ActionTaken, Incident};
+
+/// Healer of restarts that no rule asked for.
+const POLICY: &str = "policy";
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// What is done about an incident.
+#[derive(Clone, Debug)]
+pub(super) enum Decision {
+    /// Nothing by a healer.
+    Nothing {
+        why: String,
+    },
+    /// A rule acts.
+    Act {
+        attempt: AttemptNo,
+        healer: String,
+        action: Action,
+        changed: Changed,
+    },
+    /// A budget is spent, and the child has ended.
+    GiveUp {
+        why: String,
+    },
+    /// The command cannot even be started.
+    Hold {
+        why: String,
+    },
+}
+
+impl State {
+    /// Climbs the ladder. Changes nothing but the count of failures.
+    pub(super) fn decide(&mut self, incident: &Incident) -> Decision {
+        let ended = self.ended_exit();
+        if let Some(Exit { ending: Ending::NotStarted { message, .. }, .. }) = &ended {
+            return Decision::Hold { why: message.clone() };
+        }
+        if ended.is_some() {
+            self.memory.restarts.failed_with(&incident.fingerprint);
+        }
+        let rule = match self.eligible_rule(incident) {
+            Ok(rule) => rule.clone(),
+            Err(why) => return Decision::Nothing { why },
+        };
+        if let Some(wall) = self.heal_wall(incident, &rule) {
+            return self.wall_reached(wall);
+        }
+        let restarts = matches!(rule.action, Action::Restart | Action::RestartWithEnv { .. });
+        if restarts {
+            if ended.as_ref().is_some_and(Exit::is_success) {
+                return Decision::Nothing { why: format!("rule `{}` would restart, but the command has finished its work", rule.name) };
+            }
+            if ended.is_none() {
+                self.memory.restarts.failed_with(&incident.fingerprint);
+            }
+            let policy = &self.config.process.restart_policy;
+            if let Err(wall) = self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
+                return self.wall_reached(wall.to_string());
+            }
+        }
+        self.memory.last_attempt += 1;
+        Decision::Act {
+            attempt: AttemptNo(self.memory.last_attempt),
+            healer: format!("rule {}", rule.name),
+            changed: self.env_change(&rule.action),
+            action: rule.action,
+        }
+    }
+
+    fn eligible_rule(&self, incident: &Incident) -> Result<&Rule, String> {
+        let least = self.config.healing.min_severity;
+        if incident.severity < least {
+            return Err(format!("its severity is below `healing.min_severity: {}`", severity_word(least)));
+        }
+        if self.memory.escalated.contains(&incident.root.detector) {
+            return Err("an earlier fix for this detector regressed, and `healing.regression_action` is `escalate`".to_owned());
+        }
+        let seen = Seen { history: &self.memory.history, now: self.memory.watched };
+        rules::first_match(&self.config.rules, incident, seen).ok_or_else(|| "no rule matches".to_owned())
+    }
+
+    /// The hourly budget of healers; telling and recording spend nothing.
+    fn heal_wall(&mut self, incident: &Incident, rule: &Rule) -> Option<String> {
+        if matches!(rule.action, Action::Notify | Action::Ignore) {
+            return None;
+        }
+        let max = self.config.healing.budget.max_attempts_per_detector_per_hour;
+        let now = self.memory.watched;
+        self.memory.attempt_times.retain(|(_, at)| now.since(*at) <= HOUR);
+        let spent = self.memory.attempt_times.iter().filter(|(detector, _)| *detector == incident.root.detector).count();
+        (max > 0 && u32::try_from(spent).unwrap_or(u32::MAX) >= max).then(|| {
+            format!("{max} attempts on detector `{}` within an hour (`healing.budget.max_attempts_per_detector_per_hour`)", incident.root.detector)
+        })
+    }
+
+    /// A wall ends the run only when there is no child left to wait for: a living child is never ended by a budget.
+    fn wall_reached(&self, wall: String) -> Decision {
+        if self.ended_exit().is_some() {
+            Decision::GiveUp { why: wall }
+        } else {
+            Decision::Nothing { why: format!("a budget is spent: {wall}; the child is left alone") }
+        }
+    }
+
+    fn env_change(&self, action: &Action) -> Changed {
+        match action {
+            Action::RestartWithEnv { set } => change(
+                set,
+                Bases {
+                    overlay: &self.memory.overlay,
+                    process_env: &self.config.process.env,
+                    environment: &self.environment,
+                },
+            ),
+            Action::Restart | Action::Pause | Action::Abort | Action::CustomCommand { .. } | Action::Notify | Action::Ignore => Changed::default(),
+        }
+    }
+
+    /// Puts a decision into the incident before that is written.
+    pub(super) fn write_down(&self, decision: &Decision, incident: &mut Incident) {
+        match decision {
+            Decision::Nothing { why } => incident.not_acted = Some(why.clone()),
+            Decision::GiveUp { why } => incident.not_acted = Some(format!("gave up after {why}")),
+            Decision::Hold { why } => incident.not_acted = Some(format!("held for a person: {why}")),
+            Decision::Act { attempt, healer, action, changed } => {
+                incident.actions.push(self.action_taken(*attempt, healer, action.as_str(), changed.notes.clone()));
+            }
+        }
+    }
+
+    fn action_taken(&self, attempt: AttemptNo, healer: &str, action: &str, details: Vec<String>) -> ActionTaken {
+        ActionTaken { attempt, utc: self.utc, healer: healer.to_owned(), action: action.to_owned(), details, verdict: None }
+    }
+
+    /// Does what was decided. Whether that settles what happens to an ended child.
+    pub(super) fn carry_out(&mut self, decision: Decision, incident: &Incident, fx: &mut Effects) -> bool {
+        match decision {
+            Decision::Nothing { why } => {
+                if self.ended_exit().is_none() {
+                    fx.say(Level::Info, format!("not acted on: {why}"));
+                }
+                false
+            }
+            Decision::GiveUp { why } => {
+                self.give_up(&why, fx);
+                true
+            }
+            Decision::Hold { why } => {
+                self.hold(why, fx);
+                true
+            }
+            Decision::Act { attempt, healer, action, changed } => self.act(attempt, healer, action, changed, incident, fx),
+        }
+    }
+
+    /// An incident got its child's end after it had been decided: only what can still help is done.
+    pub(super) fn decide_again(&mut self, incident: &Incident, fx: &mut Effects) -> bool {
+        let decision = self.decide(incident);
+        let already = self.memory.attempts.iter().any(|attempt| attempt.incident == incident.id);
+        match decision {
+            Decision::Act { action: Action::Notify | Action::Ignore, .. } | Decision::Nothing { .. } => false,
+            Decision::Act { action: Action::CustomCommand { .. }, .. } if already => false,
+            Decision::Act { attempt, healer, action, changed } => {
+                let taken = self.action_taken(attempt, &healer, action.as_str(), changed.notes.clone());
+                self.change_incident(&incident.id, IncidentChange::Action { action: taken });
+                self.act(attempt, healer, action, changed, incident, fx)
+            }
+            other @ (Decision::GiveUp { .. } | Decision::Hold { .. }) => {
+                if let Decision::GiveUp { why } | Decision::Hold { why } = &other {
+                    self.change_incident(&incident.id, IncidentChange::NotActed { why: why.clone() });
+                }
+                self.carry_out(other, incident, fx)
+            }
+        }
+    }
+
+    fn act(&mut self, no: AttemptNo, healer: String, action: Action, changed: Changed, incident: &Incident, fx: &mut Effects) -> bool {
+        let ended = self.ended_exit().is_some();
+        let details = if changed.notes.is_empty() { String::new() } else { format!(" ({})", changed.notes.join(", ")) };
+        fx.say(Level::Info, format!("{healer}: {}{details}", action.as_str()));
+        self.begin_attempt(no, healer.clone(), action.as_str(), incident);
+        match action {
+            Action::Restart | Action::RestartWithEnv { .. } => {
+                self.memory.attempt_times.push((incident.root.detector.clone(), self.memory.watched));
+                self.memory.overlay.extend(changed.set);
+                self.attempt_restarts(no);
+                self.restart_for(format!("{healer} on {}", incident.id), fx);
+                true
+            }
+            Action::Pause => {
+                self.let_fall(no, Verdict::Unverified, "the run was paused, so there was nothing to verify", fx);
+                self.stop_then(Then::Pause { why: format!("{healer} on {}", incident.id) }, fx);
+                true
+            }
+            Action::Abort => {
+                self.stop_then(Then::End { code: ABORTED, why: format!("aborted by {healer} on {}", incident.id) }, fx);
+                true
+            }
+            Action::CustomCommand { command, cwd, env, timeout } => {
+                self.memory.attempt_times.push((incident.root.detector.clone(), self.memory.watched));
+                self.intend(Todo::RunCommand { attempt: no, command, cwd, env, timeout });
+                if ended {
+                    self.set_phase(Phase::Deciding);
+                }
+                ended
+            }
+            Action::Notify | Action::Ignore => {
+                if ended {
+                    self.let_fall(no, Verdict::Unverified, "nothing was changed, so there was nothing to verify", fx);
+                } else {
+                    self.attempt_runs(no);
+                }
+                false
+            }
+        }
+    }
+
+    /// A restart that counts: stop what is alive, wait, start.
+    fn restart_for(&mut self, because: String, fx: &mut Effects) {
+        if self.ended_exit().is_some() {
+            self.cool(because, fx);
+        } else {
+            self.stop_then(Then::Restart { because }, fx);
+        }
+    }
+
+    /// No healer acted on an ended child, and the lifecycle wants it alive.
+    pub(super) fn restart_by_policy(&mut self, words: &str, fx: &mut Effects) {
+        let policy = &self.config.process.restart_policy;
+        let incident = self.memory.incidents.last().filter(|note| Some(note.incident.child) == self.child_no()).map(|note| note.incident.clone());
+        if let Err(wall) = self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
+            if let Some(incident) = incident {
+                self.change_incident(&incident.id, IncidentChange::NotActed { why: format!("gave up after {wall}") });
+            }
+            self.give_up(&wall.to_string(), fx);
+            return;
+        }
+        if let Some(incident) = incident {
+            self.memory.last_attempt += 1;
+            let no = AttemptNo(self.memory.last_attempt);
+            let taken = self.action_taken(no, POLICY, "restart", Vec::new());
+            self.change_incident(&incident.id, IncidentChange::Action { action: taken });
+            fx.say(Level::Info, format!("{POLICY}: restart"));
+            self.begin_attempt(no, POLICY.to_owned(), "restart", &incident);
+            self.attempt_restarts(no);
+        }
+        self.cool(format!("{words}, and `process.lifecycle` says restart"), fx);
+    }
+
+    /// A rule's command has ended: its last line may name an action.
+    pub(super) fn command_ended(&mut self, no: AttemptNo, status: Option<i32>, last_line: &str, fx: &mut Effects) {
+        let deciding = self.memory.phase == Phase::Deciding;
+        if deciding {
+            self.set_phase(Phase::Settling);
+        }
+        let Some(incident) = self.memory.attempts.iter().find(|attempt| attempt.no == no).map(|attempt| attempt.incident.clone()) else { return };
+        let follow_up = FollowUp::parse(last_line);
+        let outcome = match status {
+            Some(code) => format!("the command ended with exit code {code}; last line: {last_line}"),
+            None => "the command ran out of time and was ended".to_owned(),
+        };
+        self.change_incident(&incident, IncidentChange::Details { attempt: no, details: vec![outcome.clone()] });
+        fx.say(Level::Info, outcome.clone());
+        if status != Some(0) {
+            self.let_fall(no, Verdict::Crashed, &outcome, fx);
+            self.lifecycle_after_command(deciding, fx);
+            return;
+        }
+        match follow_up {
+            Some(FollowUp::Restart { set }) => {
+                let policy = &self.config.process.restart_policy;
+                match self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
+                    Ok(()) => {
+                        self.memory.overlay.extend(set);
+                        self.attempt_restarts(no);
+                        self.restart_for(format!("the command of attempt {} asked for it", no.0), fx);
+                    }
+                    Err(wall) if deciding => self.give_up(&wall.to_string(), fx),
+                    Err(wall) => self.let_fall(no, Verdict::Rejected, &format!("the command asked for a restart after {wall}"), fx),
+                }
+            }
+            Some(FollowUp::Pause) => {
+                self.let_fall(no, Verdict::Unverified, "the run was paused, so there was nothing to verify", fx);
+                self.stop_then(Then::Pause { why: "a rule's command asked for it".to_owned() }, fx);
+            }
+            Some(FollowUp::Abort) => self.stop_then(Then::End { code: ABORTED, why: "aborted by a rule's command".to_owned() }, fx),
+            None if deciding => {
+                // The command was the fix; the child it is for has to be started again.
+                let policy = &self.config.process.restart_policy;
+                match self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
+                    Ok(()) if !self.ended_exit().as_ref().is_some_and(Exit::is_success) => {
+                        self.attempt_restarts(no);
+                        self.cool(format!("the command of attempt {} has ended", no.0), fx);
+                    }
+                    Ok(()) => {
+                        self.let_fall(no, Verdict::Unverified, "the command had finished its work before", fx);
+                        self.lifecycle_after_command(deciding, fx);
+                    }
+                    Err(wall) => self.give_up(&wall.to_string(), fx),
+                }
+            }
+            None => self.attempt_runs(no),
+        }
+    }
+
+    fn lifecycle_after_command(&mut self, deciding: bool, fx: &mut Effects) {
+        if deciding && let Some(exit) = self.ended_exit() {
+            self.lifecycle(&exit, fx);
+        }
+    }
+
+    fn begin_attempt(&mut self, no: AttemptNo, healer: String, action: &str, incident: &Incident) {
+        let attempt = Attempt {
+            no,
+            incident: incident.id.clone(),
+            healer,
+            action: action.to_owned(),
+            fingerprint: incident.fingerprint.clone(),
+            detector: incident.root.detector.clone(),
+            description: incident.message.clone(),
+            began: self.memory.watched,
+            needs_restart: false,
+            child: None,
+            tainted: None,
+            point_of_failure: self.progress(),
+        };
+        self.intend(Todo::Ledger { row: Box::new(self.ledger_row(&attempt, None)) });
+        if let Some(note) = self.memory.incidents.iter_mut().find(|note| note.incident.id == incident.id) {
+            note.action = Some(action.to_owned());
+        }
+        self.note(format!("attempt {}: {} by {}", no.0, attempt.action, attempt.healer));
+        self.memory.attempts.push(attempt);
+    }
+
+    pub(super) fn ledger_row(&self, attempt: &Attempt, verdict: Option<Verdict>) -> LedgerRow {
+        LedgerRow {
+            utc: self.utc,
+            attempt: attempt.no,
+            incident: attempt.incident.clone(),
+            detector: attempt.detector.clone(),
+            healer: attempt.healer.clone(),
+            action: attempt.action.clone(),
+            verdict,
+            duration: self.memory.watched.since(attempt.began),
+            description: attempt.description.clone(),
+            fingerprint: attempt.fingerprint.clone(),
+        }
+    }
+
+    pub(super) fn change_incident(&mut self, id: &IncidentId, change: IncidentChange) {
+        self.intend(Todo::UpdateIncident { id: id.clone(), change: Box::new(change) });
+    }
+
+    /// How the newest child ended, once it has.
+    pub(super) fn ended_exit(&self) -> Option<Exit> {
+        self.memory.child.as_ref().and_then(|child| child.exit.clone())
+    }
+}
+
+/// What the last output line of a rule's command may ask for: an exact word, nothing that merely contains it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum FollowUp {
+    Restart { set: std::collections::BTreeMap<String, String> },
+    Pause,
+    Abort,
+}
+
+impl FollowUp {
+    fn parse(line: &str) -> Option<Self> {
+        let line = line.trim();
+        let mut words = line.strip_prefix("ACTION:").unwrap_or(line).split_whitespace();
+        let word = words.next()?;
+        let rest: Vec<&str> = words.collect();
+        match (word, rest.as_slice()) {
+            ("restart", []) => Some(Self::Restart { set: Default::default() }),
+            ("restart_with_env", pairs) if !pairs.is_empty() => pairs
+                .iter()
+                .map(|pair| pair.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), value.to_owned())))
+                .collect::<Option<_>>()
+                .map(|set| Self::Restart { set }),
+            ("pause", []) => Some(Self::Pause),
+            ("abort", []) => Some(Self::Abort),
+            _ => None,
+        }
+    }
+}
+
+fn severity_word(severity: crate::detect::Severity) -> &'static str {
+    use crate::detect::Severity;
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+        Severity::Critical => "critical",
+    }
+}

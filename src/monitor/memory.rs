@@ -1,0 +1,275 @@
+//! What the monitor must not forget: written to the journal field by field before anything follows from it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::todo::Intent;
+use crate::detect::ending::Exit;
+use crate::detect::{Detection, DetectorKind, Position};
+use crate::heal::budget::Restarts;
+use crate::heal::verdict::Verdict;
+use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId, RunId, StreamId};
+use crate::incident::{Counted, Incident};
+use crate::monitor::status::ProcessIdentity;
+use crate::time::{Utc, Watched};
+
+/// Everything that survives the monitor. Each field is one entry of a journal line's `set`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The run; `None` before the first one.
+    pub run: Option<RunFacts>,
+    /// Where it is.
+    pub phase: Phase,
+    /// The newest child.
+    pub child: Option<ChildFacts>,
+    /// Variables that rules have changed.
+    pub overlay: BTreeMap<String, String>,
+    /// Limits that a person has changed for this run.
+    pub limits: Limits,
+    /// Restarts so far.
+    pub restarts: Restarts,
+    /// How far each stream has been read.
+    pub streams: BTreeMap<StreamId, StreamFacts>,
+    /// Totals of each detector.
+    pub detectors: BTreeMap<DetectorName, DetectorFacts>,
+    /// Matches of `pattern` detectors with `min_count`, oldest first.
+    pub matches: BTreeMap<DetectorName, Vec<Watched>>,
+    /// Detections that are not an incident yet.
+    pub gathering: Option<Gathering>,
+    /// The last incidents, oldest first, at most [`Memory::MAX_INCIDENTS`].
+    pub incidents: Vec<IncidentNote>,
+    /// Incidents of this run.
+    pub incidents_total: u64,
+    /// Fingerprint and time of the last failures, oldest first, at most [`Memory::MAX_HISTORY`].
+    pub history: Vec<(Fingerprint, Watched)>,
+    /// Attempts whose verdict has not fallen.
+    pub attempts: Vec<Attempt>,
+    /// Number of the last attempt.
+    pub last_attempt: u32,
+    /// When healers acted on each detector, for the hourly budget.
+    pub attempt_times: Vec<(DetectorName, Watched)>,
+    /// Detectors that are not acted on any more (`regression_action: escalate`).
+    pub escalated: Vec<DetectorName>,
+    /// What has been decided and not been done.
+    pub todo: Vec<Intent>,
+    /// Number of the last intent.
+    pub last_todo: u64,
+    /// When the run was last known to be healthy.
+    pub last_healthy: Option<Utc>,
+    /// Watched time.
+    pub watched: Watched,
+}
+
+impl Memory {
+    /// Most incidents kept in memory; all are on disk.
+    pub const MAX_INCIDENTS: usize = 32;
+    /// Most failures kept for rules that count.
+    pub const MAX_HISTORY: usize = 256;
+}
+
+/// The run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Name.
+    pub id: RunId,
+    /// Start.
+    pub started: Utc,
+    /// argv as configured, redacted.
+    pub command: Vec<String>,
+}
+
+/// Where the run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing has been started.
+    #[default]
+    Idle,
+    /// A child has been asked for.
+    Starting,
+    /// A child is alive.
+    Up,
+    /// A child is being stopped by us.
+    Stopping {
+        /// What follows.
+        then: Then,
+    },
+    /// A child has ended by itself, and what it left is being read.
+    Settling,
+    /// A child has ended and a command of a rule decides what follows.
+    Deciding,
+    /// Waiting before the next child.
+    Cooling {
+        /// Until when.
+        until: Watched,
+        /// Why there will be a next child.
+        because: String,
+    },
+    /// Nothing runs until `sentry resume`.
+    Paused {
+        /// Why.
+        why: String,
+    },
+    /// The run has ended.
+    Over {
+        /// Exit code of `sentry run`.
+        code: u8,
+        /// Whether a person has to look.
+        held: bool,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What follows a stop of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "then", rename_all = "snake_case")]
+pub enum Then {
+    /// A restart that counts, after the pause.
+    Restart {
+        /// Why.
+        because: String,
+    },
+    /// A start at once that does not count: a person asked.
+    StartNow {
+        /// Why.
+        because: String,
+    },
+    /// Nothing until `sentry resume`.
+    Pause {
+        /// Why.
+        why: String,
+    },
+    /// The run ends.
+    End {
+        /// Exit code.
+        code: u8,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The newest child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildFacts {
+    /// Number.
+    pub no: ChildNo,
+    /// When it was asked for.
+    pub started: Utc,
+    /// When it was seen alive.
+    pub up: Option<Watched>,
+    /// Its process.
+    pub process: Option<ProcessIdentity>,
+    /// How it ended.
+    pub exit: Option<Exit>,
+    /// Its whole tree is gone.
+    pub gone: bool,
+    /// Its streams have been read to their ends.
+    pub drained: bool,
+}
+
+impl ChildFacts {
+    /// A child that has just been asked for.
+    pub fn new(no: ChildNo, started: Utc) -> Self {
+        Self { no, started, up: None, process: None, exit: None, gone: false, drained: false }
+    }
+}
+
+/// Limits that a person has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// `sentry set max_restarts`.
+    pub max_restarts: Option<u32>,
+}
+
+/// A stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamFacts {
+    /// Where to go on.
+    pub position: Position,
+    /// Lines scanned.
+    pub lines: u64,
+}
+
+/// Totals of a detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetectorFacts {
+    /// Kind.
+    pub kind: DetectorKind,
+    /// Detections.
+    pub detections: u64,
+    /// Incidents whose root it was.
+    pub incidents: u64,
+}
+
+/// Detections of one cascade.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gathering {
+    /// Child they belong to.
+    pub child: ChildNo,
+    /// First one seen.
+    pub since: Watched,
+    /// Last one seen.
+    pub last: Watched,
+    /// When the first one was seen, for people.
+    pub utc: Utc,
+    /// The first ones, candidates for the root; at most [`Gathering::MAX_CANDIDATES`].
+    pub candidates: Vec<Detection>,
+    /// All others.
+    pub others: Vec<Counted>,
+}
+
+impl Gathering {
+    /// Most detections kept whole.
+    pub const MAX_CANDIDATES: usize = 16;
+}
+
+/// An incident that may still be counted in, joined or verified.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentNote {
+    /// The incident without the bulk of its trace and without its actions.
+    pub incident: Incident,
+    /// When its last detection was seen.
+    pub last: Watched,
+    /// Last line of it; 0 where none is meant.
+    pub last_line: u64,
+    /// Detections counted in it after it was written.
+    pub counted: Vec<Counted>,
+    /// Whether `counted` holds more than the folder does.
+    pub unwritten: bool,
+    /// What was done.
+    pub action: Option<String>,
+    /// How it turned out.
+    pub verdict: Option<Verdict>,
+}
+
+/// One application of one healer's action to one incident, being verified.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Row of the ledger.
+    pub no: AttemptNo,
+    /// Incident.
+    pub incident: IncidentId,
+    /// `rule oom_halve_batch`, `policy`.
+    pub healer: String,
+    /// `restart`, …
+    pub action: String,
+    /// Fingerprint that must not come back.
+    pub fingerprint: Fingerprint,
+    /// Detector that must not fire.
+    pub detector: DetectorName,
+    /// Message, for the ledger.
+    pub description: String,
+    /// When it began.
+    pub began: Watched,
+    /// Whether a new child proves it (or the one that was alive).
+    pub needs_restart: bool,
+    /// Child that proves it, and since when that is alive.
+    pub child: Option<(ChildNo, Watched)>,
+    /// Something else failed meanwhile: it cannot be kept any more.
+    pub tainted: Option<String>,
+    /// Progress at the failure, where a metric was known: the fix must go beyond.
+    pub point_of_failure: Option<f64>,
+}

@@ -1,0 +1,319 @@
+//! The record of an incident: what its folder holds, gathered once and rendered anew whenever something is added.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::look_around;
+use super::picture::Frame;
+use super::state::State;
+use super::todo::IncidentChange;
+use crate::config::Config;
+use crate::frame::{Exploder, FrameOptions, SourceFrame};
+use crate::ids::{IncidentId, RuleName};
+use crate::incident::report_view::{self as report, FrameView, ReportView};
+use crate::incident::{Incident, Redactor, frame_file, frame_file_name, render};
+use crate::monitor::status::ProcessIdentity;
+use crate::store::evidence::{self, Roots};
+use crate::store::{Keep, NewIncident, Store, read};
+use crate::time::{Now, Utc};
+
+/// What [`ReportView`] is stored as, to render the report anew.
+const VIEW: &str = "report.json";
+/// Most bytes of a log excerpt.
+const MAX_EXCERPT: u64 = 1024 * 1024;
+/// Lines of the log in the report itself; the rest is in `log_excerpt.txt`.
+const TAIL_LINES: usize = 20;
+/// Between sweeps of old incidents and runs.
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
+
+/// Writes and rewrites incidents.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    swept: Option<crate::time::Mono>,
+    more_to_sweep: bool,
+}
+
+impl Recorder {
+    /// Writes an incident's folder and its row. `again`: an earlier monitor may have written it already.
+    pub(super) fn write(
+        &mut self,
+        store: &mut Store,
+        redactor: &mut Redactor,
+        state: &State,
+        incident: &Incident,
+        again: bool,
+    ) -> Result<(), String> {
+        let rule = incident.actions.last().and_then(|action| action.healer.strip_prefix("rule ")).map(RuleName::new);
+        let action = incident.actions.last().map(|action| action.action.as_str());
+        if again && read::incident(store.layout(), &incident.id).is_ok_and(|there| there.utc == incident.utc) {
+            return store.list_incident(incident, rule.as_ref(), action).map_err(|error| error.to_string());
+        }
+        let mut files = Files::default();
+        let mut view = ReportView {
+            incident: incident.clone(),
+            frames: frames(state, incident),
+            changes: report::Changes::default(),
+            configuration: configuration(&state.config, state),
+            log_tail: Vec::new(),
+            verify_until: None,
+        };
+        excerpt(store, state, incident, redactor, &mut view, &mut files);
+        snapshots(&state.config, redactor, &mut view, &mut files);
+        view.redact(redactor);
+        store_frames(&mut view, &mut files);
+        promise(&mut view, &state.config, incident.utc);
+        if let Some(trace) = &view.incident.root.trace {
+            files.add("trace.txt", with_line_end(&trace.text));
+        }
+        files.add("state.json", state_before(state, incident.utc)?);
+        if let Some(rule) = &rule {
+            files.add_json("rule_match.json", &serde_json::json!({ "rule": rule, "source": "rule" }))?;
+        }
+        files.add_actions(&view.incident)?;
+        files.add_json(VIEW, &view)?;
+        files.add("report.md", render(&view));
+        let listed = files.list();
+        let new = NewIncident { incident: &view.incident, rule: rule.as_ref(), action, files: &listed };
+        store.create_incident(&new).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Adds to an incident and renders its report anew.
+    pub(super) fn update(
+        &mut self,
+        store: &mut Store,
+        redactor: &mut Redactor,
+        config: &Config,
+        id: &IncidentId,
+        change: &IncidentChange,
+    ) -> Result<(), String> {
+        let Ok(incident) = read::incident(store.layout(), id) else {
+            // Retention or a person has removed it: there is nothing to add to.
+            return Ok(());
+        };
+        let mut view = read::json::<ReportView>(store.layout(), id, VIEW).unwrap_or_else(|_| ReportView {
+            incident: incident.clone(),
+            frames: Vec::new(),
+            changes: report::Changes::default(),
+            configuration: report::Configuration::default(),
+            log_tail: Vec::new(),
+            verify_until: None,
+        });
+        change_view(&mut view, change);
+        promise(&mut view, config, incident.utc);
+        view.redact(redactor);
+        let mut files = Files::default();
+        files.add("incident.json", crate::store::incident_json(&view.incident).map_err(|error| error.to_string())?);
+        files.add_actions(&view.incident)?;
+        files.add_json(VIEW, &view)?;
+        files.add("report.md", render(&view));
+        store.update_incident(id, &files.list()).map_err(|error| error.to_string())
+    }
+
+    /// Keeps incidents and runs under their caps.
+    pub(super) fn sweep(&mut self, store: &mut Store, state: &State, now: Now) -> Result<(), String> {
+        let due = self.more_to_sweep || self.swept.is_none_or(|at| now.mono.since(at) >= SWEEP_EVERY);
+        let Some(run) = state.memory.run.as_ref().filter(|_| due) else { return Ok(()) };
+        self.swept = Some(now.mono);
+        let pending = state.memory.attempts.iter().map(|attempt| attempt.incident.clone()).collect();
+        let keep = Keep { run: &run.id, pending: &pending };
+        let swept = store.sweep(&state.config.retention, &keep, now.utc).map_err(|error| error.to_string())?;
+        self.more_to_sweep = swept.more;
+        Ok(())
+    }
+}
+
+/// Applies a change; a second time it changes nothing.
+fn change_view(view: &mut ReportView, change: &IncidentChange) {
+    let incident = &mut view.incident;
+    match change {
+        IncidentChange::Exit { exit } => incident.exit = Some(exit.clone()),
+        IncidentChange::Counted { counted } => {
+            // These are all that were counted later: what was settled with the root stays.
+            for later in counted {
+                match incident.counted.iter_mut().find(|one| one.detector == later.detector && one.line == later.line) {
+                    Some(same) => *same = later.clone(),
+                    None => incident.counted.push(later.clone()),
+                }
+            }
+        }
+        IncidentChange::Action { action } => {
+            if incident.actions.iter().all(|one| one.attempt != action.attempt) {
+                incident.actions.push(action.clone());
+            }
+            incident.not_acted = None;
+        }
+        IncidentChange::Details { attempt, details } => {
+            if let Some(action) = incident.actions.iter_mut().find(|one| one.attempt == *attempt) {
+                let new: Vec<_> = details.iter().filter(|detail| !action.details.contains(detail)).cloned().collect();
+                action.details.extend(new);
+            }
+        }
+        IncidentChange::NotActed { why } => incident.not_acted = Some(why.clone()),
+        IncidentChange::Verdict { attempt, fallen } => {
+            if let Some(action) = incident.actions.iter_mut().find(|one| one.attempt == *attempt) {
+                action.verdict = Some(fallen.clone());
+            }
+        }
+        IncidentChange::Changes { changes } => view.changes = (**changes).clone(),
+    }
+}
+
+/// When the newest action will count as kept; for people, so the wall clock will do.
+fn promise(view: &mut ReportView, config: &Config, _since: Utc) {
+    let pending = view.incident.actions.last().filter(|action| action.verdict.is_none());
+    let window = i64::try_from(config.healing.verify_window.as_millis()).unwrap_or(i64::MAX);
+    view.verify_until = pending.map(|action| Utc::from_millis(action.utc.millis().saturating_add(window)));
+}
+
+fn frames(state: &State, incident: &Incident) -> Vec<FrameView> {
+    let Some(trace) = &incident.root.trace else { return Vec::new() };
+    let config = &state.config.source_explode;
+    let roots = Roots::of(&state.config);
+    let mut views: Vec<FrameView> = report::frame_order(trace)
+        .into_iter()
+        .filter_map(|at| trace.frames.get(at))
+        .take(config.max_frames.max(1))
+        .map(|frame| FrameView {
+            file: frame.file.as_deref().map(|file| look_around::shown(&state.config.project, file)),
+            line: frame.line,
+            function: frame.function.clone(),
+            in_app: frame.in_app && !skipped(config, frame.file.as_deref()),
+            ..FrameView::default()
+        })
+        .collect();
+    if !config.enabled {
+        return views;
+    }
+    let mut exploder = Exploder::new(FrameOptions {
+        context_lines: config.context_lines,
+        languages: config.languages.clone(),
+        ..FrameOptions::default()
+    });
+    // Each file is read and parsed once, whatever the number of its frames.
+    let mut wanted: BTreeMap<String, Vec<(usize, u32)>> = BTreeMap::new();
+    for (at, view) in views.iter().enumerate().filter(|(_, view)| view.in_app) {
+        if let (Some(file), Some(line)) = (&view.file, view.line) {
+            wanted.entry(file.clone()).or_default().push((at, line));
+        }
+    }
+    for (file, places) in wanted {
+        match evidence::source(&roots, &file) {
+            Ok(source) => {
+                let lines: Vec<u32> = places.iter().map(|(_, line)| *line).collect();
+                let exploded = exploder.explode(&source.bytes, &file, &lines);
+                for ((at, _), frame) in places.iter().zip(exploded) {
+                    set_source(&mut views, *at, frame);
+                }
+            }
+            Err(why) => {
+                for (at, _) in places {
+                    if let Some(view) = views.get_mut(at) {
+                        view.note = Some(why.to_string());
+                    }
+                }
+            }
+        }
+    }
+    views
+}
+
+fn set_source(views: &mut [FrameView], at: usize, frame: SourceFrame) {
+    if let Some(view) = views.get_mut(at) {
+        view.source = Some(frame);
+    }
+}
+
+fn skipped(config: &crate::config::SourceExplode, file: Option<&str>) -> bool {
+    file.is_some_and(|file| config.skip_paths.iter().any(|part| file.contains(part.as_str())))
+}
+
+/// Frames get files of their own, named in the report.
+fn store_frames(view: &mut ReportView, files: &mut Files) {
+    for (at, frame) in view.frames.iter_mut().enumerate() {
+        if frame.source.is_some() || frame.note.is_some() {
+            let name = format!("frames/{}", frame_file_name(at + 1, frame.file.as_deref().unwrap_or("unknown")));
+            frame.stored_as = Some(name.clone());
+            files.add(name, frame_file(frame));
+        }
+    }
+}
+
+fn configuration(config: &Config, state: &State) -> report::Configuration {
+    report::Configuration {
+        command: config.process.command.clone(),
+        cwd: config.process.cwd.display().to_string(),
+        kind: config.process.kind.as_str().to_owned(),
+        overlay: state.memory.overlay.clone(),
+        env_names: config.process.env.keys().cloned().collect(),
+        snapshots: Vec::new(),
+    }
+}
+
+fn excerpt(store: &Store, state: &State, incident: &Incident, redactor: &mut Redactor, view: &mut ReportView, files: &mut Files) {
+    let log = store.layout().child_log(&incident.run, incident.child);
+    let before = if incident.root.lines.0 == 0 { u64::MAX } else { incident.root.bytes.end };
+    match evidence::last_lines(&log, before, state.config.monitor.log_excerpt_lines, MAX_EXCERPT) {
+        Ok(excerpt) => {
+            let text = redactor.redact(&String::from_utf8_lossy(&excerpt.bytes));
+            let lines: Vec<&str> = text.lines().collect();
+            let from = lines.len().saturating_sub(TAIL_LINES);
+            view.log_tail = lines.into_iter().skip(from).map(str::to_owned).collect();
+            files.add("log_excerpt.txt", text);
+        }
+        Err(error) => files.add("log_excerpt.txt", format!("(the log could not be read: {error})\n")),
+    }
+}
+
+fn snapshots(config: &Config, redactor: &mut Redactor, view: &mut ReportView, files: &mut Files) {
+    if config.config_snapshots.patterns.is_empty() {
+        return;
+    }
+    let found = evidence::snapshots(&config.project, &config.config_snapshots);
+    for snapshot in found.files {
+        let name = format!("configs/{}", snapshot.name);
+        let text = redactor.redact(&String::from_utf8_lossy(&snapshot.bytes));
+        files.add(name.clone(), text);
+        let note = snapshot.cut.then(|| "only its beginning is kept".to_owned());
+        view.configuration.snapshots.push(report::SnapshotView { path: snapshot.name, stored_as: Some(name), note });
+    }
+    for note in found.notes {
+        view.configuration.snapshots.push(report::SnapshotView { path: "(not kept)".to_owned(), stored_as: None, note: Some(note) });
+    }
+}
+
+/// The picture as it was before anything was done about the incident.
+fn state_before(state: &State, utc: Utc) -> Result<String, String> {
+    let nobody = ProcessIdentity { pid: 0, start_time: 0, boot_id: String::new() };
+    let frame = Frame { monitor: &nobody, monitor_started: utc, now: utc, detached: false };
+    serde_json::to_string_pretty(&state.picture(&frame)).map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
+fn with_line_end(text: &str) -> String {
+    if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+}
+
+/// Files of a folder: path inside it and content.
+#[derive(Debug, Default)]
+struct Files(Vec<(String, Vec<u8>)>);
+
+impl Files {
+    fn add(&mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) {
+        self.0.push((name.into(), content.into()));
+    }
+
+    fn add_json(&mut self, name: &str, value: &impl serde::Serialize) -> Result<(), String> {
+        let mut text = serde_json::to_vec_pretty(value).map_err(|error| error.to_string())?;
+        text.push(b'\n');
+        self.add(name, text);
+        Ok(())
+    }
+
+    /// `fix/action.json` holds all actions, the newest last.
+    fn add_actions(&mut self, incident: &Incident) -> Result<(), String> {
+        if incident.actions.is_empty() { Ok(()) } else { self.add_json("fix/action.json", &incident.actions) }
+    }
+
+    fn list(&self) -> Vec<(&str, &[u8])> {
+        self.0.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect()
+    }
+}

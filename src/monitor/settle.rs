@@ -1,0 +1,392 @@
+//! Detections gather until their cascade is over; then they are one incident, or are counted in one.
+
+use std::time::Duration;
+
+use super::effect::{Effect, Effects, Level};
+use super::event::ScanReport;
+use super::memory::{DetectorFacts, Gathering, IncidentNote, Memory, Phase};
+use super::state::{LiveStream, State};
+use super::todo::{IncidentChange, Todo};
+use crate::config::What;
+use crate::detect::{Detection, DetectorKind, Severity};
+use crate::ids::{ChildNo, DetectorName, IncidentId};
+use crate::incident::{Counted, Incident, fingerprint, judge};
+use crate::time::Watched;
+
+/// A cascade that never becomes quiet settles after this much longer than a quiet one.
+const LONGEST_CASCADE: Duration = Duration::from_secs(30);
+/// An unterminated line or an open trace is taken for whole after this much silence, or `healing.settle_seconds` if longer.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+/// An end so soon after an incident belongs to it …
+const EXIT_FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
+/// … and so does one after so few further lines.
+const EXIT_FOLLOWS_LINES: u64 = 50;
+
+impl State {
+    /// Part of a stream was scanned.
+    pub(super) fn scanned(&mut self, report: ScanReport, fx: &mut Effects) {
+        let now = self.memory.watched;
+        let facts = self.memory.streams.entry(report.stream.clone()).or_default();
+        facts.position = report.position;
+        facts.lines = report.lines;
+        let live = self.live.entry(report.stream).or_insert(LiveStream { last_output: now, open: false, caught_up: false });
+        if report.read_something {
+            live.last_output = now;
+        }
+        live.open = report.open;
+        live.caught_up = report.caught_up;
+        if report.read_something {
+            self.stalls.iter_mut().for_each(|stall| stall.on_output(now));
+        }
+        for (detector, value) in &report.metrics {
+            self.remember_metric(detector, value);
+            self.stalls.iter_mut().filter(|stall| stall.detector() == detector).for_each(|stall| stall.on_metric(value, now));
+        }
+        if Some(report.child) != self.child_no() {
+            return;
+        }
+        for (detector, count) in report.counted {
+            self.count_totals(&detector, DetectorKind::Pattern, count);
+            self.count_matches(&detector, count);
+        }
+        for detection in report.detections {
+            self.detected(detection, report.child, fx);
+        }
+    }
+
+    /// A detection is counted in the totals, weighed against `min_count`, and gathered.
+    fn detected(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
+        self.count_totals(&detection.detector, detection.kind, 1);
+        self.touched = true;
+        if self.fires(&detection.detector) {
+            self.gather(detection, child, fx);
+        }
+    }
+
+    fn count_totals(&mut self, detector: &DetectorName, kind: DetectorKind, count: u64) {
+        let facts =
+            self.memory.detectors.entry(detector.clone()).or_insert(DetectorFacts { kind, detections: 0, incidents: 0 });
+        facts.detections = facts.detections.saturating_add(count);
+        self.touched = true;
+    }
+
+    /// Whether a match of a `pattern` detector reaches its `min_count` within its window.
+    fn fires(&mut self, detector: &DetectorName) -> bool {
+        let Some((min_count, window)) = self.threshold(detector) else { return true };
+        let now = self.memory.watched;
+        let matches = self.memory.matches.entry(detector.clone()).or_default();
+        matches.push(now);
+        matches.retain(|at| window.is_zero() || now.since(*at) <= window);
+        if matches.len() < min_count {
+            return false;
+        }
+        matches.clear();
+        true
+    }
+
+    /// Matches that were only counted also lead up to `min_count`.
+    fn count_matches(&mut self, detector: &DetectorName, count: u64) {
+        if let Some((min_count, _)) = self.threshold(detector) {
+            let now = self.memory.watched;
+            let room = usize::try_from(count).unwrap_or(usize::MAX).min(min_count.saturating_sub(1));
+            let matches = self.memory.matches.entry(detector.clone()).or_default();
+            matches.extend(std::iter::repeat_n(now, room));
+            let surplus = matches.len().saturating_sub(min_count.saturating_sub(1));
+            matches.drain(..surplus);
+        }
+    }
+
+    fn threshold(&self, name: &DetectorName) -> Option<(usize, Duration)> {
+        self.config.detectors.iter().find(|detector| detector.name == *name).and_then(|detector| match detector.what {
+            What::Pattern { min_count, window, .. } if min_count > 1 => Some((usize::try_from(min_count).unwrap_or(usize::MAX), window)),
+            What::Pattern { .. } | What::Traceback { .. } | What::Stall { .. } | What::ExitCode { .. } => None,
+        })
+    }
+
+    pub(super) fn gather(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
+        let now = self.memory.watched;
+        let utc = self.utc;
+        if detection.kind == DetectorKind::ExitCode {
+            self.count_totals(&detection.detector.clone(), detection.kind, 1);
+        }
+        let gathering = self.memory.gathering.get_or_insert_with(|| {
+            let place = if detection.lines.0 == 0 { String::new() } else { format!(", line {}", detection.lines.0) };
+            fx.say(Level::Warn, format!("detected {}: {} (child {child}{place})", detection.detector, detection.message));
+            Gathering { child, since: now, last: now, utc, candidates: Vec::new(), others: Vec::new() }
+        });
+        gathering.last = now;
+        if gathering.candidates.len() < Gathering::MAX_CANDIDATES {
+            gathering.candidates.push(detection);
+        } else {
+            count_one(&mut gathering.others, &detection);
+        }
+        self.touched = true;
+    }
+
+    pub(super) fn settle_deadline(&self) -> Option<Watched> {
+        let gathering = self.memory.gathering.as_ref()?;
+        let settle = self.config.healing.settle;
+        let ended = self.memory.child.as_ref().is_some_and(|child| child.exit.is_some());
+        if ended {
+            return None; // It settles when all that the child has printed has been read.
+        }
+        let longest = gathering.since + settle + LONGEST_CASCADE;
+        // A trace that is still being printed belongs to the cascade, unless every detection is to stand alone.
+        let open = !settle.is_zero() && self.live.values().any(|live| live.open);
+        Some(if open { longest } else { (gathering.last + settle).min(longest) })
+    }
+
+    pub(super) fn settle_when_quiet(&mut self, fx: &mut Effects) {
+        if self.settle_deadline().is_some_and(|deadline| self.memory.watched >= deadline) {
+            self.settle_now(fx);
+        }
+    }
+
+    /// Makes an incident of what has gathered. Whether that decided what happens to an ended child.
+    pub(super) fn settle_now(&mut self, fx: &mut Effects) -> bool {
+        let Some(gathering) = self.memory.gathering.take() else { return false };
+        self.touched = true;
+        let root_at = judge::root(&gathering.candidates);
+        let Some(root) = gathering.candidates.get(root_at) else { return false };
+        let root = root.clone();
+        let mut counted = gathering.others;
+        for (_, detection) in gathering.candidates.iter().enumerate().filter(|(at, _)| *at != root_at) {
+            count_one(&mut counted, detection);
+        }
+        let exit = self
+            .memory
+            .child
+            .as_ref()
+            .filter(|child| child.no == gathering.child)
+            .and_then(|child| child.exit.clone())
+            .filter(|exit| !exit.stop_requested && !exit.is_success());
+
+        if let Some(at) = self.joins(&root, gathering.child) {
+            return self.join(at, &root, counted, fx);
+        }
+        let severity = judge::severity(&gathering.candidates);
+        let kind = judge::kind(&root);
+        let id = self.incident_id(kind, &root.detector, gathering.utc);
+        let Some(run) = self.memory.run.as_ref().map(|run| run.id.clone()) else { return false };
+        let recent_metric = self.metrics.get(&root.detector).map(|values| values.iter().cloned().collect()).unwrap_or_default();
+        let incident = Incident {
+            id,
+            run,
+            child: gathering.child,
+            utc: gathering.utc,
+            kind,
+            severity,
+            category: judge::category(&root, exit.as_ref()),
+            fingerprint: fingerprint(&root, exit.as_ref()),
+            message: root.message.clone(),
+            root,
+            counted,
+            exit,
+            recent_metric,
+            actions: Vec::new(),
+            not_acted: None,
+        };
+        self.open_incident(incident, fx)
+    }
+
+    /// A new incident is weighed against pending attempts, decided and written.
+    fn open_incident(&mut self, mut incident: Incident, fx: &mut Effects) -> bool {
+        let now = self.memory.watched;
+        self.memory.incidents_total += 1;
+        if let Some(facts) = self.memory.detectors.get_mut(&incident.root.detector) {
+            facts.incidents += 1;
+        }
+        self.memory.history.push((incident.fingerprint.clone(), now));
+        let surplus = self.memory.history.len().saturating_sub(Memory::MAX_HISTORY);
+        self.memory.history.drain(..surplus);
+        fx.say(Level::Warn, format!("incident {}: {}", incident.id, incident.message));
+        self.note(format!("incident {}", incident.id));
+        self.failure_seen(&incident, fx);
+
+        let decision = self.decide(&incident);
+        self.write_down(&decision, &mut incident);
+        self.memory.incidents.push(IncidentNote {
+            incident: slim(&incident),
+            last: now,
+            last_line: incident.root.lines.1,
+            counted: Vec::new(),
+            unwritten: false,
+            action: incident.actions.last().map(|action| action.action.clone()),
+            verdict: None,
+        });
+        let surplus = self.memory.incidents.len().saturating_sub(Memory::MAX_INCIDENTS);
+        self.memory.incidents.drain(..surplus);
+        let slim = slim(&incident);
+        let (since, files) = (self.memory.last_healthy, files_of_frames(&incident));
+        let id = incident.id.clone();
+        self.intend(Todo::WriteIncident { incident: Box::new(incident) });
+        if since.is_some() || !files.is_empty() {
+            self.intend(Todo::LookAround { id, since, files });
+        }
+        self.carry_out(decision, &slim, fx)
+    }
+
+    /// The incident that a detection belongs to although it was settled before.
+    fn joins(&self, root: &Detection, child: ChildNo) -> Option<usize> {
+        let now = self.memory.watched;
+        let of_child = |note: &&IncidentNote| note.incident.child == child;
+        if let Phase::Stopping { .. } = self.memory.phase {
+            // What a child prints while we stop it follows from the stop, or from why it is stopped.
+            return self.memory.incidents.iter().rposition(|note| of_child(&note));
+        }
+        if root.kind == DetectorKind::ExitCode && root.severity > Severity::Info {
+            let lines = self.memory.streams.get(&child.stream()).map_or(0, |facts| facts.lines);
+            return self.memory.incidents.iter().rposition(|note| {
+                of_child(&note)
+                    && note.incident.exit.is_none()
+                    && note.incident.severity >= Severity::Error
+                    && (now.since(note.last) <= EXIT_FOLLOWS_WITHIN
+                        || lines.saturating_sub(note.last_line) <= EXIT_FOLLOWS_LINES)
+            });
+        }
+        let cooldown = self.config.detectors.iter().find(|detector| detector.name == root.detector)?.cooldown;
+        let print = fingerprint(root, None);
+        self.memory.incidents.iter().rposition(|note| {
+            of_child(&note)
+                && note.incident.fingerprint == print
+                && !cooldown.is_zero()
+                && now.since(note.last) <= cooldown
+        })
+    }
+
+    /// Counts a settled group in an earlier incident of the same child.
+    fn join(&mut self, at: usize, root: &Detection, others: Vec<Counted>, fx: &mut Effects) -> bool {
+        let now = self.memory.watched;
+        let exit = self.memory.child.as_ref().and_then(|child| child.exit.clone());
+        let Some(note) = self.memory.incidents.get_mut(at) else { return false };
+        count_one(&mut note.counted, root);
+        others.into_iter().for_each(|other| merge(&mut note.counted, other));
+        note.unwritten = true;
+        note.last = now;
+        note.last_line = note.last_line.max(root.lines.1);
+        let total: u64 = note.counted.iter().map(|counted| counted.count).sum();
+        if root.kind == DetectorKind::ExitCode
+            && let Some(exit) = exit
+        {
+            note.incident.exit = Some(exit.clone());
+            let incident = note.incident.clone();
+            self.intend(Todo::UpdateIncident { id: incident.id.clone(), change: Box::new(IncidentChange::Exit { exit }) });
+            self.failure_seen(&incident, fx);
+            return self.decide_again(&incident, fx);
+        }
+        // A storm must not rewrite the report each time.
+        if total.is_power_of_two() {
+            self.write_counts();
+        }
+        false
+    }
+
+    /// Writes what has been counted since into the folders.
+    pub(super) fn write_counts(&mut self) {
+        let changes: Vec<_> = self
+            .memory
+            .incidents
+            .iter_mut()
+            .filter_map(|note| {
+                std::mem::take(&mut note.unwritten).then(|| (note.incident.id.clone(), note.counted.clone()))
+            })
+            .collect();
+        for (id, counted) in changes {
+            self.intend(Todo::UpdateIncident { id, change: Box::new(IncidentChange::Counted { counted }) });
+        }
+    }
+
+    /// `2026-11-21T12-34-56Z-error-oom`, with `-2`, `-3`, … for further ones of the same second.
+    fn incident_id(&self, kind: crate::incident::IncidentKind, detector: &DetectorName, utc: crate::time::Utc) -> IncidentId {
+        let base = format!("{}-{}-{}", utc.file_stamp(), kind.as_str(), slug(detector.as_str()));
+        let taken = |id: &str| self.memory.incidents.iter().any(|note| note.incident.id.as_str() == id);
+        if !taken(&base) {
+            return IncidentId::new(base);
+        }
+        let free = (2_u32..).map(|n| format!("{base}-{n}")).find(|id| !taken(id));
+        IncidentId::new(free.unwrap_or(base))
+    }
+
+    pub(super) fn silence_deadline(&self) -> Option<Watched> {
+        let silence = self.config.healing.settle.max(SHORTEST_SILENCE);
+        self.live.values().filter(|live| live.open && live.caught_up).map(|live| live.last_output + silence).min()
+    }
+
+    pub(super) fn flush_silent_streams(&mut self, fx: &mut Effects) {
+        let silence = self.config.healing.settle.max(SHORTEST_SILENCE);
+        let now = self.memory.watched;
+        for (stream, live) in &mut self.live {
+            if live.open && live.caught_up && now.since(live.last_output) >= silence {
+                live.open = false;
+                fx.push(Effect::FlushSilence(stream.clone()));
+            }
+        }
+    }
+
+    pub(super) fn stall_deadline(&self) -> Option<Watched> {
+        let watching = self.memory.phase == Phase::Up && self.unseen.is_none();
+        watching.then(|| self.stalls.iter().filter_map(|stall| stall.deadline()).min()).flatten()
+    }
+
+    /// Stalls are judged only where all output has been read.
+    pub(super) fn judge_stalls(&mut self, fx: &mut Effects) {
+        if self.memory.phase != Phase::Up || self.unseen.is_some() || !self.live.values().all(|live| live.caught_up) {
+            return;
+        }
+        let Some(child) = self.child_no() else { return };
+        let now = self.memory.watched;
+        let due: Vec<_> = self.stalls.iter_mut().filter_map(|stall| stall.due(now)).collect();
+        for detection in due {
+            self.detected(detection, child, fx);
+        }
+    }
+}
+
+/// Files of the application that the trace names, each once.
+fn files_of_frames(incident: &Incident) -> Vec<String> {
+    let mut files = Vec::new();
+    for frame in incident.root.trace.iter().flat_map(|trace| &trace.frames).filter(|frame| frame.in_app) {
+        if let Some(file) = frame.file.as_ref().filter(|file| !files.contains(*file)) {
+            files.push(file.clone());
+        }
+    }
+    files
+}
+
+/// The incident without the bulk of its trace.
+fn slim(incident: &Incident) -> Incident {
+    let mut slim = incident.clone();
+    if let Some(trace) = &mut slim.root.trace {
+        trace.text.clear();
+        trace.frames.clear();
+    }
+    slim.actions.clear();
+    slim.recent_metric.clear();
+    slim
+}
+
+fn count_one(counted: &mut Vec<Counted>, detection: &Detection) {
+    merge(
+        counted,
+        Counted {
+            detector: detection.detector.clone(),
+            kind: detection.kind,
+            count: 1,
+            message: detection.message.clone(),
+            line: detection.lines.0,
+        },
+    );
+}
+
+fn merge(counted: &mut Vec<Counted>, more: Counted) {
+    match counted.iter_mut().find(|other| other.detector == more.detector) {
+        Some(same) => same.count = same.count.saturating_add(more.count),
+        None => counted.push(more),
+    }
+}
+
+/// A detector's name as part of a folder's name: letters, digits, `.`, `_` and `-`, at most 60.
+fn slug(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).take(60).collect();
+    safe.trim_matches(['-', '.']).to_owned()
+}

@@ -1,0 +1,201 @@
+//! What `step` works on: the memory, and what may be forgotten.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::memory::{ChildFacts, Memory, Phase};
+use super::todo::TodoId;
+use crate::config::{Config, OnTerminate, What};
+use crate::detect::StallClock;
+use crate::ids::{ChildNo, DetectorName, StreamId};
+use crate::time::{Mono, Now, Utc, Watched};
+
+/// A wait that took this much longer than planned was no wait: the machine or the monitor was stopped.
+const SLACK: Duration = Duration::from_secs(2);
+/// Metric values kept for the report of a stall.
+const RECENT_METRICS: usize = 20;
+
+/// The monitor's state.
+#[derive(Debug)]
+pub struct State {
+    /// The configuration in effect.
+    pub config: Config,
+    /// What survives.
+    pub memory: Memory,
+    /// The monitor's environment, which a child inherits.
+    pub environment: BTreeMap<String, String>,
+    /// Whether the monitor is process 1 of a container.
+    pub is_init: bool,
+    /// Notes for the journal's next line.
+    pub notes: Vec<String>,
+    /// What is odd with the monitor itself, by subject.
+    pub warnings: BTreeMap<&'static str, String>,
+    pub(super) clock: WatchClock,
+    pub(super) utc: Utc,
+    pub(super) live: BTreeMap<StreamId, LiveStream>,
+    pub(super) stalls: Vec<StallClock>,
+    pub(super) metrics: BTreeMap<DetectorName, VecDeque<String>>,
+    pub(super) unseen: Option<(Watched, String)>,
+    pub(super) in_flight: BTreeSet<TodoId>,
+    pub(super) retries: BTreeMap<TodoId, Retry>,
+    pub(super) interrupted: bool,
+    pub(super) drain_asked: bool,
+    pub(super) touched: bool,
+    pub(super) left: bool,
+}
+
+/// What is known of a stream that is being read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LiveStream {
+    /// Last time something came.
+    pub(super) last_output: Watched,
+    /// Something waits for more.
+    pub(super) open: bool,
+    /// All that is there has been read.
+    pub(super) caught_up: bool,
+}
+
+/// An intent that failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    /// How often.
+    pub(super) failures: u32,
+    /// When it is tried again.
+    pub(super) at: Watched,
+}
+
+impl State {
+    /// A state that goes on from `memory`.
+    pub fn new(config: Config, memory: Memory, environment: BTreeMap<String, String>, is_init: bool, now: Now) -> Self {
+        let mut state = Self {
+            clock: WatchClock::new(now.mono),
+            config,
+            memory,
+            environment,
+            is_init,
+            notes: Vec::new(),
+            warnings: BTreeMap::new(),
+            utc: now.utc,
+            live: BTreeMap::new(),
+            stalls: Vec::new(),
+            metrics: BTreeMap::new(),
+            unseen: None,
+            in_flight: BTreeSet::new(),
+            retries: BTreeMap::new(),
+            interrupted: false,
+            drain_asked: false,
+            touched: false,
+            left: false,
+        };
+        state.rearm_stalls();
+        state
+    }
+
+    /// Whether a child is alive as far as anybody knows.
+    pub fn child_is_alive(&self) -> bool {
+        self.memory.child.as_ref().is_some_and(|child| child.up.is_some() && child.exit.is_none())
+    }
+
+    /// The newest child's number.
+    pub fn child_no(&self) -> Option<ChildNo> {
+        self.memory.child.as_ref().map(|child| child.no)
+    }
+
+    /// Since when the child cannot be seen, and why.
+    pub fn unseen(&self) -> Option<(Watched, &str)> {
+        self.unseen.as_ref().map(|(since, why)| (*since, why.as_str()))
+    }
+
+    /// When the last event happened, for people.
+    pub fn now_utc(&self) -> Utc {
+        self.utc
+    }
+
+    /// The limit of unverified restarts in effect.
+    pub fn max_restarts(&self) -> u32 {
+        self.memory.limits.max_restarts.unwrap_or(self.config.process.restart_policy.max_restarts)
+    }
+
+    /// What SIGTERM to the monitor means here.
+    pub(super) fn on_terminate(&self) -> OnTerminate {
+        match self.config.monitor.on_terminate {
+            OnTerminate::Auto if self.is_init => OnTerminate::Stop,
+            OnTerminate::Auto => OnTerminate::Detach,
+            chosen @ (OnTerminate::Detach | OnTerminate::Stop) => chosen,
+        }
+    }
+
+    /// Stall clocks start anew with each child, and with each monitor.
+    pub(super) fn rearm_stalls(&mut self) {
+        let now = self.memory.watched;
+        let child = self.child_no().unwrap_or(ChildNo(0));
+        self.stalls = self
+            .config
+            .detectors
+            .iter()
+            .filter(|detector| matches!(detector.what, What::Stall { .. }))
+            .filter_map(|detector| StallClock::new(detector, child.stream(), now))
+            .collect();
+        self.metrics.clear();
+    }
+
+    pub(super) fn remember_metric(&mut self, detector: &DetectorName, value: &str) {
+        let values = self.metrics.entry(detector.clone()).or_default();
+        if values.back().is_some_and(|last| last == value) {
+            return;
+        }
+        values.push_back(value.chars().take(80).collect());
+        if values.len() > RECENT_METRICS {
+            values.pop_front();
+        }
+    }
+
+    /// Latest value of any metric that is a number.
+    pub(super) fn progress(&self) -> Option<f64> {
+        self.metrics.values().filter_map(|values| values.back()?.parse::<f64>().ok()).find(|value| value.is_finite())
+    }
+
+    pub(super) fn child_mut(&mut self, no: ChildNo) -> Option<&mut ChildFacts> {
+        self.memory.child.as_mut().filter(|child| child.no == no)
+    }
+
+    pub(super) fn set_phase(&mut self, phase: Phase) {
+        self.memory.phase = phase;
+        self.touched = true;
+    }
+
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+        self.touched = true;
+    }
+}
+
+/// Turns monotonic time into watched time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WatchClock {
+    last: Mono,
+    planned: Option<Duration>,
+    rest: Duration,
+}
+
+impl WatchClock {
+    fn new(now: Mono) -> Self {
+        Self { last: now, planned: None, rest: Duration::ZERO }
+    }
+
+    /// Advances `watched` to `now`, leaving out what was longer than the planned wait.
+    pub(super) fn advance(&mut self, watched: &mut Watched, now: Mono) {
+        let passed = now.since(self.last);
+        self.last = now;
+        let counted = passed.min(self.planned.unwrap_or(Duration::MAX).saturating_add(SLACK)) + self.rest;
+        let millis = Duration::from_millis(u64::try_from(counted.as_millis()).unwrap_or(u64::MAX));
+        self.rest = counted.saturating_sub(millis);
+        self.planned = Some(Duration::ZERO);
+        *watched = *watched + millis;
+    }
+
+    /// Tells how long the next wait may be.
+    pub(super) fn plan(&mut self, wait: Duration) {
+        self.planned = Some(wait);
+    }
+}

@@ -1,0 +1,180 @@
+//! Verdicts: kept means progress, not silence.
+
+use super::effect::{Effects, Level};
+use super::memory::Attempt;
+use super::state::State;
+use super::todo::{IncidentChange, Todo};
+use crate::config::RegressionAction;
+use crate::detect::Severity;
+use crate::detect::ending::Exit;
+use crate::heal::verdict::Verdict;
+use crate::ids::{AttemptNo, ChildNo};
+use crate::incident::{Incident, VerdictFallen};
+use crate::time::Watched;
+
+impl State {
+    /// The attempt is proven by the next child.
+    pub(super) fn attempt_restarts(&mut self, no: AttemptNo) {
+        if let Some(attempt) = self.memory.attempts.iter_mut().find(|attempt| attempt.no == no) {
+            attempt.needs_restart = true;
+            attempt.child = None;
+        }
+    }
+
+    /// The attempt is proven by the child that is alive.
+    pub(super) fn attempt_runs(&mut self, no: AttemptNo) {
+        let child = self.child_no().map(|child| (child, self.memory.watched));
+        if let Some(attempt) = self.memory.attempts.iter_mut().find(|attempt| attempt.no == no) {
+            attempt.child = child;
+        }
+        self.touched = true;
+    }
+
+    pub(super) fn attempts_see_child(&mut self, no: ChildNo) {
+        let now = self.memory.watched;
+        for attempt in self.memory.attempts.iter_mut().filter(|attempt| attempt.needs_restart && attempt.child.is_none()) {
+            attempt.child = Some((no, now));
+        }
+    }
+
+    /// Something failed: what is being verified has not held.
+    pub(super) fn failure_seen(&mut self, incident: &Incident, fx: &mut Effects) {
+        if incident.severity < Severity::Error {
+            return;
+        }
+        let died = self.ended_exit().is_some();
+        let judged: Vec<_> = self
+            .memory
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.incident != incident.id)
+            .filter(|attempt| attempt.child.is_some_and(|(child, _)| child == incident.child))
+            .map(|attempt| (attempt.no, attempt.fingerprint == incident.fingerprint, attempt.detector == incident.root.detector))
+            .collect();
+        for (no, same, same_detector) in judged {
+            if same {
+                self.let_fall(no, Verdict::Regressed, &format!("the same failure came back: {}", incident.id), fx);
+            } else if same_detector {
+                self.let_fall(no, Verdict::Regressed, &format!("detector `{}` fired again: {}", incident.root.detector, incident.id), fx);
+            } else if died {
+                self.let_fall(no, Verdict::Crashed, &format!("the child died of something else: {}", incident.id), fx);
+            } else if let Some(attempt) = self.memory.attempts.iter_mut().find(|attempt| attempt.no == no) {
+                attempt.tainted.get_or_insert_with(|| format!("something else failed meanwhile: {}", incident.id));
+                self.touched = true;
+            }
+        }
+    }
+
+    /// A child ended by itself, and its failure (if it was one) has been seen.
+    pub(super) fn attempts_see_end(&mut self, no: ChildNo, exit: &Exit, fx: &mut Effects) {
+        let of_child: Vec<Attempt> =
+            self.memory.attempts.iter().filter(|attempt| attempt.child.is_some_and(|(child, _)| child == no)).cloned().collect();
+        for attempt in of_child {
+            if !exit.is_success() {
+                self.let_fall(attempt.no, Verdict::Crashed, "the child did not live", fx);
+            } else if let Some(why) = &attempt.tainted {
+                self.let_fall(attempt.no, Verdict::Unverified, why, fx);
+            } else if let Some(why) = self.short_of_failure(&attempt) {
+                self.let_fall(attempt.no, Verdict::Unverified, &format!("the command ended early: {why}"), fx);
+            } else {
+                self.let_fall(attempt.no, Verdict::Kept, "the command has finished its work", fx);
+            }
+        }
+    }
+
+    fn short_of_failure(&self, attempt: &Attempt) -> Option<String> {
+        let (then, now) = (attempt.point_of_failure?, self.progress()?);
+        (now <= then).then(|| format!("progress is at {now}, and it failed at {then}"))
+    }
+
+    fn verify_due(&self, attempt: &Attempt) -> Option<Watched> {
+        let (child, since) = attempt.child?;
+        let alive = self.child_is_alive() && self.child_no() == Some(child);
+        (alive && !(attempt.tainted.is_none() && self.short_of_failure(attempt).is_some()))
+            .then(|| since + self.config.healing.verify_window)
+    }
+
+    pub(super) fn verify_deadline(&self) -> Option<Watched> {
+        self.memory.attempts.iter().filter_map(|attempt| self.verify_due(attempt)).min()
+    }
+
+    pub(super) fn verify_when_due(&mut self, fx: &mut Effects) {
+        let now = self.memory.watched;
+        let due: Vec<Attempt> =
+            self.memory.attempts.iter().filter(|attempt| self.verify_due(attempt).is_some_and(|due| due <= now)).cloned().collect();
+        // What has gathered may be the very failure that decides.
+        if due.is_empty() || self.memory.gathering.is_some() || !self.live.values().all(|live| live.caught_up) {
+            return;
+        }
+        let window = self.config.healing.verify_window.as_secs();
+        for attempt in due {
+            match attempt.tainted {
+                Some(why) => self.let_fall(attempt.no, Verdict::Unverified, &why, fx),
+                None => self.let_fall(attempt.no, Verdict::Kept, &format!("the child has lived for {window} s without a failure"), fx),
+            }
+        }
+    }
+
+    /// A verdict falls.
+    pub(super) fn let_fall(&mut self, no: AttemptNo, verdict: Verdict, why: &str, fx: &mut Effects) {
+        let Some(at) = self.memory.attempts.iter().position(|attempt| attempt.no == no) else { return };
+        let attempt = self.memory.attempts.remove(at);
+        let row = self.ledger_row(&attempt, Some(verdict));
+        self.intend(Todo::Ledger { row: Box::new(row) });
+        let fallen = VerdictFallen { verdict, utc: self.utc, why: why.to_owned() };
+        self.change_incident(&attempt.incident, IncidentChange::Verdict { attempt: no, fallen });
+        if let Some(note) = self.memory.incidents.iter_mut().find(|note| note.incident.id == attempt.incident) {
+            note.verdict = Some(verdict);
+        }
+        let level = if verdict == Verdict::Kept { Level::Info } else { Level::Warn };
+        fx.say(level, format!("attempt {} ({} by {}): {}, {why}", no.0, attempt.action, attempt.healer, verdict.as_str()));
+        self.note(format!("attempt {}: {}", no.0, verdict.as_str()));
+        match verdict {
+            Verdict::Kept => {
+                self.memory.restarts.verified();
+                self.memory.last_healthy = Some(self.utc);
+            }
+            Verdict::Regressed if self.config.healing.regression_action == RegressionAction::Escalate => {
+                if !self.memory.escalated.contains(&attempt.detector) {
+                    self.memory.escalated.push(attempt.detector);
+                }
+            }
+            Verdict::Regressed | Verdict::Crashed | Verdict::Rejected | Verdict::Superseded | Verdict::Unverified => {}
+        }
+    }
+
+    /// A person took over.
+    pub(super) fn supersede_all(&mut self, why: &str, fx: &mut Effects) {
+        for no in self.pending_attempts() {
+            self.let_fall(no, Verdict::Superseded, why, fx);
+        }
+    }
+
+    pub(super) fn run_ends_for_attempts(&mut self, why: &str, fx: &mut Effects) {
+        for no in self.pending_attempts() {
+            self.let_fall(no, Verdict::Unverified, &format!("the run ended first: {why}"), fx);
+        }
+    }
+
+    fn pending_attempts(&self) -> Vec<AttemptNo> {
+        self.memory.attempts.iter().map(|attempt| attempt.no).collect()
+    }
+
+    pub(super) fn healthy_deadline(&self) -> Option<Watched> {
+        let after = self.config.process.restart_policy.reset_after_healthy;
+        let pending = self.memory.restarts.unverified > 0 && !after.is_zero() && self.child_is_alive();
+        let up = self.memory.child.as_ref().and_then(|child| child.up)?;
+        let last_failure = self.memory.history.last().map_or(up, |(_, at)| up.max(*at));
+        pending.then(|| last_failure + after)
+    }
+
+    /// A child that has been healthy for long enough clears the count of restarts.
+    pub(super) fn reset_when_healthy(&mut self, fx: &mut Effects) {
+        if self.healthy_deadline().is_some_and(|deadline| self.memory.watched >= deadline) {
+            self.memory.restarts.verified();
+            self.memory.last_healthy = Some(self.utc);
+            self.note("restarts cleared: healthy for long enough");
+            fx.say(Level::Info, "the count of restarts is cleared: the child has been healthy for long enough");
+        }
+    }
+}

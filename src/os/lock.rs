@@ -1,0 +1,180 @@
+//! The lock of a directory: held by at most one process, released by the kernel when that process ends, however it ends.
+//!
+//! flock(2), by way of [`File::try_lock`]. On NFS the Linux client passes it on to the server as a byte-range lock, so it
+//! holds between machines where the server does locking; with `nolock`/`local_lock` it holds on one machine only.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::monitor::status::ProcessIdentity;
+use crate::os::error::{At, AtExt};
+use crate::os::file::{LastLink, read_capped};
+use crate::os::identity;
+
+/// More than any identity needs.
+const MAX_CONTENT: u64 = 4096;
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("held by {}", by.as_ref().map_or_else(|| "another process".to_owned(), |p| format!("process {}", p.pid)))]
+    Held {
+        /// Who, if the file says so (not yet when it was taken a moment ago; on another machine with a shared file system
+        /// the boot id is not ours).
+        by: Option<ProcessIdentity>,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    Os(#[from] At),
+}
+
+/// A lock that is held as long as this value lives.
+#[derive(Debug)]
+#[must_use = "dropping it releases the lock"]
+pub struct DirLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl DirLock {
+    /// Takes the lock without waiting, and writes into the file who has it. The directory must exist.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when somebody else has it.
+    pub fn acquire(path: &Path) -> Result<Self, LockError> {
+        // Whoever deletes the file lets two processes hold "the" lock; so the one that was locked must be the one there.
+        for _ in 0..16 {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+                .open(path)
+                .at(path, "open lock")?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LockError::Held { by: written(path).unwrap_or(None) });
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(LockError::Os(At { verb: "lock", path: path.to_path_buf(), source }));
+                }
+            }
+            let lock = Self { file, path: path.to_path_buf() };
+            if lock.is_in_place() {
+                lock.sign()?;
+                return Ok(lock);
+            }
+        }
+        Err(LockError::Held { by: None })
+    }
+
+    /// Whether the file that is locked is still the one that others would try to lock: nobody has deleted or replaced it.
+    pub fn is_in_place(&self) -> bool {
+        let (Ok(ours), Ok(there)) = (self.file.metadata(), std::fs::symlink_metadata(&self.path)) else {
+            return false;
+        };
+        (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+    }
+
+    fn sign(&self) -> Result<(), At> {
+        let who = identity::this_process().at(&self.path, "tell own identity for")?;
+        let text = serde_json::to_vec(&who).map_err(io::Error::from).at(&self.path, "write lock")?;
+        self.file.set_len(0).at(&self.path, "write lock")?;
+        (&self.file).write_all(&text).at(&self.path, "write lock")
+    }
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Not needed for the lock, which ends with the descriptor: readers need not ask whether the process lives.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// The living process of this machine that has the lock. `None`: nobody, or it is held from another machine.
+///
+/// For readers: it takes no lock, so it never gets in the way of a monitor that starts.
+///
+/// # Errors
+/// When the file exists and cannot be read.
+pub fn holder(path: &Path) -> Result<Option<ProcessIdentity>, At> {
+    Ok(written(path)?.filter(identity::is_alive))
+}
+
+fn written(path: &Path) -> Result<Option<ProcessIdentity>, At> {
+    match read_capped(path, MAX_CONTENT, LastLink::Refuse) {
+        Ok(content) => Ok(serde_json::from_slice(&content.bytes).ok()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_readers_know_who() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(holder(&path).unwrap(), None, "no file");
+        let lock = DirLock::acquire(&path).unwrap();
+        let own = identity::this_process().unwrap();
+        assert_eq!(holder(&path).unwrap().as_ref(), Some(&own));
+        match DirLock::acquire(&path) {
+            Err(LockError::Held { by: Some(by) }) => assert_eq!(by, own),
+            other => panic!("{other:?}"),
+        }
+        drop(lock);
+        assert_eq!(holder(&path).unwrap(), None);
+        drop(DirLock::acquire(&path).unwrap());
+    }
+
+    #[test]
+    fn a_dead_holder_and_garbage_are_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let dead = ProcessIdentity { start_time: 1, ..identity::this_process().unwrap() };
+        let cases: [(&str, Vec<u8>); 3] = [
+            ("dead", serde_json::to_vec(&dead).unwrap()),
+            ("half written", b"{\"pid\":1,".to_vec()),
+            ("bytes", vec![0xff; 9000]),
+        ];
+        for (case, content) in cases {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(holder(&path).unwrap(), None, "{case}");
+            drop(DirLock::acquire(&path).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_deleted_lock_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = DirLock::acquire(&path).unwrap();
+        assert!(lock.is_in_place());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!lock.is_in_place());
+    }
+
+    #[test]
+    fn the_file_is_not_inherited_by_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = DirLock::acquire(&path).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        drop(lock);
+        let again = DirLock::acquire(&path);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(again.is_ok(), "{again:?}");
+    }
+}

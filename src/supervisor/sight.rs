@@ -1,0 +1,423 @@
+//! What one monitor sees of one child: its record, its shim, and, when the shim is gone, its processes themselves.
+//!
+//! The order of trust: an exit in the record is a fact; a living shim speaks for its child; without a shim the kernel is
+//! asked about exactly the recorded process; and where nothing certain can be said, the answer is that.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::config::StopSignal;
+use crate::detect::ending::{Ending, Exit, OutOfMemory};
+use crate::ids::{ChildNo, RunId};
+use crate::os::clock::SystemClock;
+use crate::os::timer::Timer;
+use crate::os::{identity, process, wait};
+use crate::supervisor::orphans;
+use crate::supervisor::record::ChildRecord;
+use crate::supervisor::signal::signal_of;
+use crate::supervisor::{Observed, StopHow};
+use crate::time::Mono;
+
+/// How long a shim that was asked for may take to appear before it is certain that it never will.
+const SHIM_DEADLINE: Duration = Duration::from_secs(5);
+/// Between two looks for it.
+const SHIM_LOOK: Duration = Duration::from_millis(250);
+/// Between two looks after one that failed, or at processes that have no handle.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Between the stop signal and the kill of what outlives the main process, as the shim has it.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+/// Between two rounds of killing.
+const KILL_ROUND: Duration = Duration::from_millis(50);
+/// `errno` of a command that was given up before it was tried: ECANCELED.
+const NEVER_TRIED: i32 = 125;
+
+/// The shim, as far as it is known.
+#[derive(Debug)]
+enum Shim {
+    /// Not found yet.
+    Sought,
+    /// Alive when last looked at.
+    Alive { pidfd: OwnedFd },
+    /// Certainly gone.
+    Gone,
+}
+
+/// One child as one monitor sees it.
+#[derive(Debug)]
+pub(super) struct Sight {
+    run: RunId,
+    child: ChildNo,
+    record_path: PathBuf,
+    log_path: PathBuf,
+    record: Option<ChildRecord>,
+    unreadable: Option<String>,
+    shim: Shim,
+    /// Handle of the main process, when there is no shim any more.
+    main: Option<OwnedFd>,
+    since: Mono,
+    news: bool,
+    look_at: Option<(Mono, Option<Timer>)>,
+    last: Observed,
+    stop: Option<StopHow>,
+    /// The stop has reached the shim.
+    passed: Option<StopHow>,
+    /// Without a shim: when what is left will be killed.
+    kill_at: Option<Mono>,
+    killed: bool,
+    /// Processes that nobody has recorded have been seen.
+    seen_strays: bool,
+    leftovers: u32,
+}
+
+impl Sight {
+    /// A child whose shim we have just started; it is our own child process until it is reaped.
+    pub(super) fn of_own(
+        run: RunId,
+        child: ChildNo,
+        record_path: PathBuf,
+        record: ChildRecord,
+        shim: u32,
+        now: Mono,
+    ) -> Self {
+        let log_path = record_path.with_extension("log");
+        let mut sight = Self::of_stranger(run, child, record_path, log_path, now);
+        sight.record = Some(record);
+        // Not reaped yet, so its number means it. Without a handle it is looked for as a stranger's.
+        if let Ok(pidfd) = process::pidfd(shim) {
+            sight.shim = Shim::Alive { pidfd };
+        }
+        sight.last = Observed::Starting;
+        sight
+    }
+
+    /// A child that an earlier monitor started.
+    pub(super) fn of_stranger(run: RunId, child: ChildNo, record_path: PathBuf, log_path: PathBuf, now: Mono) -> Self {
+        Self {
+            run,
+            child,
+            record_path,
+            log_path,
+            record: None,
+            unreadable: None,
+            shim: Shim::Sought,
+            main: None,
+            since: now,
+            news: true,
+            look_at: None,
+            last: Observed::Unknown { why: "not looked at yet".to_owned() },
+            stop: None,
+            passed: None,
+            kill_at: None,
+            killed: false,
+            seen_strays: false,
+            leftovers: 0,
+        }
+    }
+
+    pub(super) fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// It has ended, and its tree with it.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.last, Observed::Ended(_))
+    }
+
+    /// Something may have changed.
+    pub(super) fn has_news(&mut self) {
+        self.news = true;
+    }
+
+    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        if self.is_over() {
+            return Vec::new();
+        }
+        let shim = match &self.shim {
+            Shim::Alive { pidfd } => Some(pidfd.as_fd()),
+            Shim::Sought | Shim::Gone => None,
+        };
+        let timer = self.look_at.as_ref().and_then(|(_, timer)| timer.as_ref()).map(AsFd::as_fd);
+        let main = self.main.as_ref().map(AsFd::as_fd);
+        [shim, main, timer].into_iter().flatten().collect()
+    }
+
+    /// Looks, unless nothing can have changed.
+    pub(super) fn observe(&mut self, now: Mono) -> Observed {
+        if self.is_over() || self.is_quiet(now) {
+            return self.last.clone();
+        }
+        self.news = false;
+        self.look_at = None;
+        self.last = match self.look(now) {
+            Ok(observed) => observed,
+            Err(e) => {
+                self.look_again(LOOK_AGAIN, now);
+                Observed::Unknown { why: e.to_string() }
+            }
+        };
+        self.last.clone()
+    }
+
+    /// Begins to stop it.
+    pub(super) fn stop(&mut self, how: StopHow, now: Mono) -> io::Result<()> {
+        if self.is_over() {
+            return Ok(());
+        }
+        // Hurry replaces patience, not the other way round.
+        if self.stop != Some(StopHow::Now) {
+            self.stop = Some(how);
+        }
+        self.news = true;
+        self.find_shim(now)?;
+        if !matches!(self.shim, Shim::Alive { .. }) {
+            // The rest is done by looking, so looking must not wait.
+            self.look_again(Duration::ZERO, now);
+        }
+        self.pass_stop()
+    }
+
+    fn is_quiet(&self, now: Mono) -> bool {
+        let due = self.look_at.as_ref().is_some_and(|(at, _)| now >= *at);
+        let handle = match (&self.shim, &self.main) {
+            (Shim::Alive { pidfd }, _) => Some(pidfd),
+            (Shim::Gone, Some(main)) => Some(main),
+            (Shim::Gone, None) | (Shim::Sought, _) => None,
+        };
+        let alive = handle.is_some_and(|fd| !has_ended(fd.as_fd()));
+        // Without a handle, only a timer says when to look.
+        !self.news && !due && (alive || (handle.is_none() && self.look_at.is_some()))
+    }
+
+    fn look(&mut self, now: Mono) -> io::Result<Observed> {
+        self.read_record();
+        self.find_shim(now)?;
+        self.pass_stop()?;
+        let boot_id = identity::boot_id()?;
+        if let Some(record) = &self.record {
+            if let (Some(exit), Some(_)) = (&record.exit, record.tree_gone) {
+                return Ok(Observed::Ended(exit.clone()));
+            }
+            let recorded = record.shim.as_ref().or(record.process.as_ref());
+            if recorded.is_some_and(|p| p.boot_id != boot_id) {
+                let exit = record.exit.clone().unwrap_or_else(|| self.lost("the machine was restarted"));
+                return Ok(self.over(exit));
+            }
+        }
+        match (&self.shim, &self.record) {
+            (Shim::Alive { .. }, Some(record)) => Ok(seen_through_shim(record)),
+            (Shim::Alive { .. }, None) => {
+                self.look_again(LOOK_AGAIN, now);
+                Ok(Observed::Unknown { why: self.no_record() })
+            }
+            (Shim::Sought, _) => {
+                self.look_again(SHIM_LOOK, now);
+                Ok(Observed::Unknown { why: "its shim has not been found yet".to_owned() })
+            }
+            (Shim::Gone, _) => self.without_shim(now),
+        }
+    }
+
+    fn read_record(&mut self) {
+        match ChildRecord::read(&self.record_path) {
+            Ok(Some(record)) => {
+                self.record = Some(record);
+                self.unreadable = None;
+            }
+            // What was read before is still true.
+            Ok(None) => self.unreadable = Some("it has no record".to_owned()),
+            Err(e) => self.unreadable = Some(e.to_line()),
+        }
+    }
+
+    fn no_record(&self) -> String {
+        self.unreadable.clone().unwrap_or_else(|| "it has no record".to_owned())
+    }
+
+    /// Follows the shim: from sought to alive, from alive to gone.
+    fn find_shim(&mut self, now: Mono) -> io::Result<()> {
+        match &self.shim {
+            Shim::Gone => {}
+            Shim::Alive { pidfd } => {
+                if has_ended(pidfd.as_fd()) {
+                    // Ours, or already reaped by whoever is its parent.
+                    let _ = process::reap(pidfd.as_fd());
+                    self.shim = Shim::Gone;
+                    self.read_record();
+                }
+            }
+            Shim::Sought => {
+                let recorded = self.record.as_ref().and_then(|r| r.shim.clone());
+                let found = match &recorded {
+                    Some(identity) => Some(identity.clone()),
+                    None => orphans::find_shim(&self.record_path)?,
+                };
+                match found {
+                    Some(identity) => match process::pidfd_of(&identity)? {
+                        Some(pidfd) => self.shim = Shim::Alive { pidfd },
+                        None => {
+                            self.shim = Shim::Gone;
+                            self.read_record();
+                        }
+                    },
+                    None if now.since(self.since) >= SHIM_DEADLINE => self.shim = Shim::Gone,
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_stop(&mut self) -> io::Result<()> {
+        let (Some(how), Shim::Alive { pidfd }) = (self.stop, &self.shim) else {
+            return Ok(());
+        };
+        if self.passed == Some(how) {
+            return Ok(());
+        }
+        let signal = match how {
+            StopHow::Graceful => Signal::SIGTERM,
+            StopHow::Now => Signal::SIGQUIT,
+        };
+        // A shim that has just ended is seen as gone in the next look.
+        process::signal(pidfd, signal)?;
+        self.passed = Some(how);
+        Ok(())
+    }
+
+    /// Nobody speaks for the child: looks at its processes, and ends what must not go on.
+    fn without_shim(&mut self, now: Mono) -> io::Result<Observed> {
+        let exit = self.record.as_ref().and_then(|r| r.exit.clone());
+        let main = self.record.as_ref().and_then(|r| r.process.clone());
+        self.main = match &main {
+            Some(main) if exit.is_none() => process::pidfd_of(main)?,
+            Some(_) | None => None,
+        };
+        let main_alive = self.main.is_some();
+        if let (true, Some(main), None) = (main_alive, &main, self.stop) {
+            return Ok(Observed::Running { pid: main.pid });
+        }
+        let left = orphans::of_child(&self.run, self.child, self.record.as_ref())?;
+        if left.is_empty() {
+            let exit = exit.unwrap_or_else(|| self.end_unseen());
+            return Ok(self.over(exit));
+        }
+        let strays = main.is_none() && exit.is_none();
+        self.seen_strays |= strays;
+        if strays && self.stop.is_none() {
+            self.look_again(LOOK_AGAIN, now);
+            return Ok(Observed::Unknown {
+                why: "its shim is gone without having recorded its process, and something of it is alive".to_owned(),
+            });
+        }
+        self.end(&left, main_alive, now)?;
+        Ok(match main {
+            Some(main) if main_alive => Observed::Running { pid: main.pid },
+            Some(_) | None => {
+                self.leftovers = self.leftovers.max(u32::try_from(left.len()).unwrap_or(u32::MAX));
+                Observed::Ending(exit.unwrap_or_else(|| self.end_unseen()))
+            }
+        })
+    }
+
+    /// One step of what the shim would do: ask, wait, kill, kill again.
+    fn end(&mut self, left: &[crate::os::proc::Stat], main_alive: bool, now: Mono) -> io::Result<()> {
+        let (signal, grace) = match &self.record {
+            Some(record) => (record.stop_signal, Duration::from_millis(record.stop_grace_ms)),
+            None => (StopSignal::Term, LEFTOVER_GRACE),
+        };
+        let grace = if main_alive { grace } else { grace.min(LEFTOVER_GRACE) };
+        let at_once = self.stop == Some(StopHow::Now) || signal == StopSignal::Kill;
+        match self.kill_at {
+            None if !at_once => {
+                orphans::ask(self.record.as_ref(), left, signal_of(signal))?;
+                self.kill_at = Some(now + grace);
+                self.look_again(grace, now);
+            }
+            Some(kill_at) if now < kill_at && !at_once => self.look_again(kill_at.since(now), now),
+            Some(_) | None => {
+                self.killed |= main_alive;
+                self.kill_at = Some(now);
+                orphans::kill(self.record.as_ref(), left)?;
+                self.look_again(KILL_ROUND, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a child that nobody saw end.
+    fn end_unseen(&self) -> Exit {
+        let Some(record) = &self.record else {
+            if self.log_path.exists() || self.seen_strays {
+                return self.lost(&self.no_record());
+            }
+            return self.not_started("the monitor ended before it had asked for it");
+        };
+        match (&record.shim, &record.process) {
+            (Some(shim), Some(_)) => {
+                self.lost(&format!("its shim (process {}) was ended before it could record how", shim.pid))
+            }
+            (None, None) if !self.seen_strays => self.not_started("the shim ended before it had started the command"),
+            (_, _) => self.lost("its shim was ended before it could record the process"),
+        }
+    }
+
+    fn lost(&self, why: &str) -> Exit {
+        self.exit(Ending::Lost { why: why.to_owned() })
+    }
+
+    fn not_started(&self, why: &str) -> Exit {
+        self.exit(Ending::NotStarted { errno: NEVER_TRIED, message: why.to_owned() })
+    }
+
+    fn exit(&self, ending: Ending) -> Exit {
+        Exit {
+            ending,
+            oom: OutOfMemory::NoSign,
+            leftovers: self.leftovers,
+            stop_requested: self.stop.is_some(),
+            killed: self.killed,
+        }
+    }
+
+    /// The end, which is also written down: the shim cannot do it any more, and one that should still come up must not.
+    fn over(&mut self, exit: Exit) -> Observed {
+        let now = SystemClock::utc();
+        if let Some(record) = &mut self.record {
+            record.exit.get_or_insert_with(|| exit.clone());
+            record.ended.get_or_insert(now);
+            record.tree_gone.get_or_insert(now);
+            if let Some(dir) = orphans::group_of(record) {
+                dir.remove();
+            }
+            // Best effort: without it the next monitor comes to the same conclusion.
+            let _ = record.write(&self.record_path);
+        }
+        self.main = None;
+        Observed::Ended(exit)
+    }
+
+    fn look_again(&mut self, delay: Duration, now: Mono) {
+        self.look_at = Some((now + delay, Timer::after(delay).ok()));
+    }
+}
+
+/// What a record says while its shim is alive.
+fn seen_through_shim(record: &ChildRecord) -> Observed {
+    match (&record.exit, &record.process) {
+        (Some(exit), _) => Observed::Ending(exit.clone()),
+        (None, Some(main)) => Observed::Running { pid: main.pid },
+        (None, None) if record.started.is_none() => Observed::Starting,
+        (None, None) => Observed::Unknown {
+            why: record.notes.last().cloned().unwrap_or_else(|| "its process could not be identified".to_owned()),
+        },
+    }
+}
+
+/// Whether the process of a handle has ended. An error means that we cannot wait at all, which the loop notices by itself.
+fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+    wait::wait(&[pidfd], Some(Duration::ZERO)).is_ok_and(|ready| ready.any())
+}

@@ -1,0 +1,450 @@
+//! `process.kind: local`.
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use sentry::config::StopSignal;
+use sentry::detect::ending::{Ending, OutOfMemory};
+use sentry::ids::ChildNo;
+use sentry::monitor::status::ProcessIdentity;
+use sentry::os::{identity, process, wait};
+use sentry::supervisor::record::ChildRecord;
+use sentry::supervisor::{Observed, StopHow, Supervisor};
+use sentry::time::Utc;
+
+use crate::conformance::{Act, Cmd, SCENARIOS, Scenario};
+use crate::support::{PATIENCE, TestEnv, assert_no_zombies, kill_exactly, poll_until};
+
+#[test]
+fn conforms() {
+    for scenario in SCENARIOS {
+        conform(scenario);
+    }
+    assert_no_zombies();
+}
+
+fn conform(scenario: &Scenario) {
+    let name = scenario.name;
+    let mut env = TestEnv::new();
+    let mut spec = env.spec(1, "");
+    match scenario.command {
+        Cmd::Script(script) => spec = env.spec(1, script),
+        Cmd::Argv(argv) => spec.command = argv.iter().map(|a| (*a).to_owned()).collect(),
+        Cmd::NoDirectory => spec.cwd = env.path().join("not there"),
+    }
+    if let Act::Stop { signal, grace, .. } = scenario.act {
+        (spec.stop_signal, spec.stop_grace) = (signal, grace);
+    }
+    let child = spec.child;
+    env.local.start(&spec).unwrap();
+    match scenario.act {
+        Act::Nothing => {}
+        Act::Stop { how, .. } => {
+            env.until_log(child, "ready");
+            env.local.stop(child, how).unwrap();
+            env.local.stop(child, how).unwrap();
+        }
+        Act::Succession => {
+            env.until_log(child, "ready");
+            env.succeed(child);
+            env.until_running(child);
+            std::fs::write(env.path().join("go"), "").unwrap();
+        }
+    }
+    let exit = env.until_ended(child);
+    assert!(scenario.expect.holds(&exit), "{name}: {exit:?}");
+    assert_eq!(exit.oom, OutOfMemory::NoSign, "{name}");
+    if matches!(scenario.act, Act::Nothing) {
+        assert_eq!(exit.leftovers, scenario.leftovers, "{name}");
+    }
+    env.assert_all_gone(child);
+    let record = env.record(child);
+    assert_eq!(record.exit.as_ref(), Some(&exit), "{name}");
+    assert!(record.tree_gone.is_some(), "{name}");
+    if let Some(group) = record.cgroup {
+        assert!(!group.exists(), "{name}: {}", group.display());
+    }
+    assert_eq!(env.local.observe(child), Observed::Ended(exit), "{name}: the end is final");
+    env.local.stop(child, StopHow::Now).unwrap();
+}
+
+#[test]
+fn files_are_private_and_hold_the_output_alone() {
+    let mut env = TestEnv::new();
+    let child = env.start(1, "printf 'a\\0b\\377\\n'; echo err >&2; printf 'no line end'");
+    env.until_ended(child);
+    let log = env.layout.child_log(&env.run, child);
+    assert_eq!(std::fs::read(&log).unwrap(), b"a\0b\xff\nerr\nno line end");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&log), 0o600);
+    assert_eq!(mode(&env.layout.child_record(&env.run, child)), 0o600);
+    assert_eq!(mode(&env.layout.run(&env.run)), 0o700);
+    let refused = env.local.start(&env.spec(1, "true")).unwrap_err().to_string();
+    assert!(refused.contains("is there already"), "{refused}");
+}
+
+#[test]
+fn the_child_gets_a_plain_process() {
+    let mut env = TestEnv::new();
+    let script = "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd | tr '\\n' ' '; echo; pwd; echo $GREETING $SENTRY_RUN $SENTRY_CHILD; [ $(ps -o pgid= -p $$) = $$ ] && echo leads";
+    let mut spec = env.spec(1, script);
+    spec.env.insert("GREETING".into(), "good day".into());
+    env.local.start(&spec).unwrap();
+    env.until_ended(spec.child);
+    let cwd = std::fs::canonicalize(env.path()).unwrap();
+    let expected = format!(
+        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0 1 2 3 \n{}\ngood day {} 1\nleads\n",
+        cwd.display(),
+        env.run
+    );
+    assert_eq!(env.log(spec.child), expected);
+}
+
+#[test]
+fn a_failed_start_says_what_was_tried() {
+    let mut env = TestEnv::new();
+    let mut spec = env.spec(1, "");
+    spec.command = vec!["/no/such/program".into()];
+    env.local.start(&spec).unwrap();
+    let exit = env.until_ended(spec.child);
+    assert_eq!(exit.shell_status(), Some(127));
+    let Ending::NotStarted { message, .. } = exit.ending else { panic!("{exit:?}") };
+    assert!(message.starts_with("cannot execute `/no/such/program`: "), "{message}");
+    spec.child = ChildNo(2);
+    spec.cwd = env.path().join("gone");
+    env.local.start(&spec).unwrap();
+    let Ending::NotStarted { message, .. } = env.until_ended(spec.child).ending else { panic!() };
+    assert!(message.starts_with("cannot enter the working directory `"), "{message}");
+    assert_eq!(env.log(spec.child), "");
+}
+
+#[test]
+fn a_stop_at_any_moment_is_not_lost() {
+    let mut env = TestEnv::new();
+    for no in 1..=20 {
+        let child = env.start(no, "exec sleep 600");
+        if no % 2 == 0 {
+            env.until_running(child);
+        }
+        env.local.stop(child, StopHow::Graceful).unwrap();
+        let exit = env.until_ended(child);
+        assert_eq!(exit.ending, Ending::Signaled { signal: 15, core_dumped: false });
+        assert!(exit.stop_requested && !exit.killed);
+    }
+    assert_no_zombies();
+}
+
+#[test]
+fn a_stop_that_races_with_the_end_is_harmless() {
+    let mut env = TestEnv::new();
+    for no in 1..=20 {
+        let child = env.start(no, "exit 3");
+        env.until(child, "to run", |o| !matches!(o, Observed::Starting));
+        env.local.stop(child, StopHow::Graceful).unwrap();
+        match env.until_ended(child).ending {
+            Ending::Exited { code: 3 } | Ending::Signaled { signal: 15, .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_no_zombies();
+}
+
+/// The body of another process: a monitor that starts a child and is then killed. Does nothing in a normal test run.
+#[test]
+fn monitor_process() {
+    let Some(dir) = std::env::var_os("SENTRY_TEST_MONITOR") else { return };
+    let layout = sentry::paths::Layout::new(std::path::PathBuf::from(dir));
+    let mut local = sentry::supervisor::local::Local::with_shim(layout, env!("CARGO_BIN_EXE_sentry").into());
+    let script = "echo ready; grep SigIgn /proc/self/status; i=0; while [ ! -e go ]; do i=$((i+1)); sleep 0.005; done; echo last; exit 11";
+    let spec = sentry::supervisor::ChildSpec {
+        run: sentry::ids::RunId::new(std::env::var("SENTRY_TEST_RUN").unwrap()),
+        child: ChildNo(1),
+        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        cwd: std::env::var("SENTRY_TEST_MONITOR").unwrap().into(),
+        env: std::collections::BTreeMap::new(),
+        pty: false,
+        stop_signal: StopSignal::Term,
+        stop_grace: PATIENCE,
+    };
+    local.start(&spec).unwrap();
+    loop {
+        local.observe(spec.child);
+        let _ready = wait::wait(&local.wake(), None).unwrap();
+    }
+}
+
+#[test]
+fn a_killed_monitor_leaves_the_child_alone_and_its_successor_sees_the_end() {
+    let mut env = TestEnv::new();
+    let child = ChildNo(1);
+    // Started as a shell starts background jobs, with signals ignored, and with a pipe that must not stay open.
+    let mut monitor = Command::new("sh")
+        .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" --exact local::monitor_process --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .env("SENTRY_TEST_MONITOR", env.path())
+        .env("SENTRY_TEST_RUN", env.run.as_str())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    env.until_log(child, "SigIgn");
+    kill_exactly(monitor.id());
+    monitor.wait().unwrap();
+    let pipe = monitor.stdout.take().unwrap();
+    let text = std::io::read_to_string(pipe).unwrap();
+    assert!(!text.contains("panicked"), "{text}");
+
+    env.local.adopt(&env.run.clone(), child);
+    let pid = env.until_running(child);
+    assert_eq!(env.record(child).process.map(|p| p.pid), Some(pid));
+    std::fs::write(env.path().join("go"), "").unwrap();
+    assert_eq!(env.until_ended(child).ending, Ending::Exited { code: 11 });
+    assert_eq!(env.log(child), "ready\nSigIgn:\t0000000000000000\nlast\n");
+
+    // It ended long ago, and yet another monitor asks.
+    env.succeed(child);
+    assert_eq!(env.until_ended(child).ending, Ending::Exited { code: 11 });
+}
+
+#[test]
+fn a_killed_shim_does_not_hide_a_living_child() {
+    let mut env = TestEnv::new();
+    let child = env.start(1, "setsid sleep 600 & echo pid $!; echo ready; while [ ! -e go ]; do sleep 0.01; done");
+    let pid = env.until_running(child);
+    env.until_log(child, "ready");
+    env.kill_shim(child);
+    let handle = process::pidfd(pid).unwrap();
+    assert_eq!(env.until(child, "running", |_| true), Observed::Running { pid });
+    env.succeed(child);
+    assert_eq!(env.until_running(child), pid, "an adopted one too");
+    std::fs::write(env.path().join("go"), "").unwrap();
+    assert!(wait::wait(&[handle.as_fd()], Some(PATIENCE)).unwrap().any());
+    let exit = env.until_ended(child);
+    let Ending::Lost { why } = &exit.ending else { panic!("{exit:?}") };
+    assert!(why.contains("its shim"), "{why}");
+    assert_eq!(exit.leftovers, 1);
+    env.assert_all_gone(child);
+    assert_eq!(env.record(child).exit, Some(exit));
+}
+
+#[test]
+fn a_child_without_its_shim_is_stopped_with_its_tree() {
+    let polite =
+        "trap 'echo asked; exit 0' TERM; setsid sleep 600 & echo pid $!; echo ready; while :; do sleep 0.01; done";
+    let deaf = "trap '' TERM; setsid sleep 600 & echo pid $!; echo ready; while :; do sleep 0.01; done";
+    let rows = [
+        ("asked", polite, Duration::from_secs(600), StopHow::Graceful, true, false),
+        ("deaf", deaf, Duration::from_millis(50), StopHow::Graceful, false, true),
+        ("now", polite, Duration::from_secs(600), StopHow::Now, false, true),
+    ];
+    for (case, script, grace, how, asked, killed) in rows {
+        let mut env = TestEnv::new();
+        let mut spec = env.spec(1, script);
+        spec.stop_grace = grace;
+        env.local.start(&spec).unwrap();
+        env.until_running(spec.child);
+        env.until_log(spec.child, "ready");
+        env.kill_shim(spec.child);
+        env.local.stop(spec.child, how).unwrap();
+        let exit = env.until_ended(spec.child);
+        assert!(matches!(exit.ending, Ending::Lost { .. }), "{case}: {exit:?}");
+        assert_eq!((exit.stop_requested, exit.killed), (true, killed), "{case}");
+        assert_eq!(env.log(spec.child).contains("asked"), asked, "{case}");
+        env.assert_all_gone(spec.child);
+    }
+    assert_no_zombies();
+}
+
+#[test]
+fn nobody_else_is_ever_signalled() {
+    let mut env = TestEnv::new();
+    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
+    let real = identity::of(bystander.id()).unwrap();
+    let earlier = ProcessIdentity { start_time: real.start_time - 1, ..real.clone() };
+    let other_boot = ProcessIdentity { boot_id: "another".into(), ..real.clone() };
+    let rows =
+        [("number taken again", earlier, "its shim"), ("before a restart", other_boot, "the machine was restarted")];
+    for (no, (case, recorded, expected)) in (1..).zip(rows) {
+        let child = ChildNo(no);
+        let mut record = ChildRecord::asked(env.run.clone(), child, Utc::default(), StopSignal::Term, 0);
+        record.process = Some(recorded.clone());
+        record.shim = Some(recorded);
+        record.started = Some(Utc::default());
+        record.cgroup = Some("/sys/fs/cgroup".into());
+        std::fs::create_dir_all(env.layout.run(&env.run)).unwrap();
+        record.write(&env.layout.child_record(&env.run, child)).unwrap();
+        env.local.adopt(&env.run.clone(), child);
+        env.local.stop(child, StopHow::Now).unwrap();
+        let Ending::Lost { why } = env.until_ended(child).ending else { panic!("{case}") };
+        assert!(why.contains(expected), "{case}: {why}");
+    }
+    assert!(identity::is_alive(&real));
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[test]
+fn what_cannot_be_seen_is_unknown_before_it_is_over() {
+    let mut env = TestEnv::new();
+    let at = |no| env.layout.child_record(&env.run, ChildNo(no));
+    std::fs::create_dir_all(env.layout.run(&env.run)).unwrap();
+    ChildRecord::asked(env.run.clone(), ChildNo(1), Utc::default(), StopSignal::Term, 0).write(&at(1)).unwrap();
+    std::fs::write(at(2), "{\"schema\": 1, \"run\"").unwrap();
+    std::fs::write(at(2).with_extension("log"), "output\n").unwrap();
+    for no in 1..=3 {
+        env.local.adopt(&env.run.clone(), ChildNo(no));
+        let observed = env.local.observe(ChildNo(no));
+        assert!(matches!(observed, Observed::Unknown { .. }), "{no}: {observed:?}");
+    }
+    assert!(matches!(env.until_ended(ChildNo(1)).ending, Ending::NotStarted { .. }));
+    assert!(matches!(env.until_ended(ChildNo(2)).ending, Ending::Lost { .. }));
+    assert!(matches!(env.until_ended(ChildNo(3)).ending, Ending::NotStarted { .. }));
+    assert!(matches!(env.local.observe(ChildNo(9)), Observed::Unknown { .. }), "never heard of");
+
+    // A shim that comes up after that starts nothing.
+    let late = Command::new(env!("CARGO_BIN_EXE_sentry"))
+        .args(["shim", "--record"])
+        .arg(at(1))
+        .arg("--log")
+        .arg(at(1).with_extension("log"))
+        .args([
+            "--run",
+            env.run.as_str(),
+            "--child",
+            "1",
+            "--cwd",
+            "/",
+            "--stop-signal",
+            "TERM",
+            "--grace-ms",
+            "0",
+            "--",
+            "touch",
+        ])
+        .arg(env.path().join("touched"))
+        .status()
+        .unwrap();
+    assert!(late.success());
+    assert!(!env.path().join("touched").exists());
+}
+
+#[test]
+fn a_spoilt_record_does_not_end_a_living_child() {
+    let mut env = TestEnv::new();
+    let child = env.start(1, "while [ ! -e go ]; do sleep 0.01; done; exit 5");
+    env.until_running(child);
+    std::fs::write(env.layout.child_record(&env.run, child), "spoilt").unwrap();
+    env.succeed(child);
+    let seen =
+        env.until(child, "unknown with a shim", |o| matches!(o, Observed::Unknown { why } if why.contains("record")));
+    assert!(matches!(seen, Observed::Unknown { .. }));
+    std::fs::write(env.path().join("go"), "").unwrap();
+    // The shim writes the whole record once more at the end.
+    assert_eq!(env.until_ended(child).ending, Ending::Exited { code: 5 });
+}
+
+#[test]
+fn a_terminal_child_has_a_terminal() {
+    let mut env = TestEnv::new();
+    let mut spec = env.spec(1, "test -t 0 && test -t 1 && test -t 2 && : < /dev/tty && stty size; echo pid $$; sleep 600 & echo pid $!; printf end");
+    spec.pty = true;
+    spec.env.extend([("COLUMNS".to_owned(), "132".to_owned()), ("LINES".to_owned(), "x".to_owned())]);
+    env.local.start(&spec).unwrap();
+    let exit = env.until_ended(spec.child);
+    assert_eq!((exit.ending, exit.leftovers), (Ending::Exited { code: 0 }, 1));
+    let log = env.log(spec.child);
+    assert!(log.starts_with("24 132\r\n") && log.ends_with("\r\nend"), "{log:?}");
+    env.assert_all_gone(spec.child);
+}
+
+#[test]
+fn a_terminal_blocks_nobody() {
+    let mut env = TestEnv::new();
+    let rows = [
+        (
+            "much output",
+            "i=0; while [ $i -lt 20000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done; echo last",
+            "last\r\n",
+        ),
+        ("closes it and lives on", "exec <&- >&- 2>&-; sleep 0.1; exit 0", ""),
+        ("opens it again", "exec <&- >&- 2>&-; sleep 0.1; echo back > /dev/tty", "back\r\n"),
+    ];
+    for (no, (case, script, last)) in (1..).zip(rows) {
+        let mut spec = env.spec(no, script);
+        spec.pty = true;
+        env.local.start(&spec).unwrap();
+        assert_eq!(env.until_ended(spec.child).ending, Ending::Exited { code: 0 }, "{case}");
+        assert!(env.log(spec.child).ends_with(last), "{case}");
+    }
+    let mut spec = env.spec(9, "trap '' TERM HUP; echo ready; while :; do sleep 600; done");
+    (spec.pty, spec.stop_grace) = (true, Duration::from_millis(50));
+    env.local.start(&spec).unwrap();
+    env.until_log(spec.child, "ready");
+    env.local.stop(spec.child, StopHow::Graceful).unwrap();
+    assert!(env.until_ended(spec.child).killed);
+}
+
+#[test]
+fn the_end_of_a_child_wakes_without_delay() {
+    let mut env = TestEnv::new();
+    let mut took = Vec::new();
+    for no in 1..=11 {
+        let child = env.start(no, "exec sleep 600");
+        let pid = env.until_running(child);
+        let begun = Instant::now();
+        let handle = process::pidfd(pid).unwrap();
+        assert!(process::signal(handle, Signal::SIGKILL).unwrap());
+        env.until(child, "to end", |o| matches!(o, Observed::Ending(_) | Observed::Ended(_)));
+        took.push(begun.elapsed());
+        env.until_ended(child);
+    }
+    took.sort();
+    eprintln!("exit to wake: median {:?}, longest {:?}", took[5], took[10]);
+    // A polling delay would show as tens of milliseconds; a busy machine may show some.
+    assert!(took[5] < Duration::from_millis(100), "{took:?}");
+}
+
+#[test]
+fn the_shim_is_small_and_holds_nothing_of_ours() {
+    let mut env = TestEnv::new();
+    let child = env.start(1, "echo ready; exec sleep 600");
+    env.until_running(child);
+    env.until_log(child, "ready");
+    let shim = env.record(child).shim.unwrap().pid;
+    let status = std::fs::read_to_string(format!("/proc/{shim}/status")).unwrap();
+    let anonymous: u64 = status
+        .lines()
+        .find_map(|l| l.strip_prefix("RssAnon:"))
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    eprintln!("anonymous memory of the shim: {anonymous} kB");
+    assert!(anonymous < 4096, "{anonymous} kB");
+    assert_eq!(std::fs::read_link(format!("/proc/{shim}/cwd")).unwrap(), std::path::Path::new("/"));
+    for fd in std::fs::read_dir(format!("/proc/{shim}/fd")).unwrap() {
+        let target = std::fs::read_link(fd.unwrap().path()).unwrap();
+        let target = target.display().to_string();
+        assert!(target == "/dev/null" || target == "anon_inode:[signalfd]", "{target}");
+    }
+    let stat = sentry::os::proc::stat(shim).unwrap().unwrap();
+    assert_eq!(stat.session, shim, "leads its own session");
+    env.local.stop(child, StopHow::Now).unwrap();
+    env.until_ended(child);
+}
+
+#[test]
+fn a_run_that_was_deleted_ends_the_shim_too() {
+    let mut env = TestEnv::new();
+    let child = env.start(1, "echo ready; exec sleep 600");
+    let pid = env.until_running(child);
+    let shim = env.record(child).shim.unwrap();
+    std::fs::remove_dir_all(env.layout.run(&env.run)).unwrap();
+    kill_exactly(pid);
+    poll_until("the shim to end", || (!identity::is_alive(&shim)).then_some(()), || format!("{shim:?}"));
+    assert!(matches!(env.until_ended(child).ending, Ending::Lost { .. }));
+}
