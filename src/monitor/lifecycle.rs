@@ -2,7 +2,7 @@
 
 use super::effect::{Effect, Effects, Level};
 use super::event::{Outcome, Seen};
-use super::memory::{ChildFacts, Phase, RunFacts, StreamFacts, Then};
+use super::memory::{ChildFacts, Memory, Phase, RunFacts, StreamFacts, Then};
 use super::state::State;
 use super::step::LOST_SIGHT_AFTER;
 use super::todo::{IncidentChange, Todo, TodoId};
@@ -16,10 +16,15 @@ use crate::time::Watched;
 impl State {
     /// Makes the memory ready for a run of its own.
     pub fn new_run(&mut self, id: RunId, command: Vec<String>) {
-        let last_healthy = self.memory.last_healthy;
-        self.memory = super::memory::Memory {
+        let last = std::mem::take(&mut self.memory);
+        // What an earlier run had decided to write down is still to be written; what it wanted to start or stop is not.
+        let todo = last.todo.into_iter().filter(|intent| intent.todo.is_record()).collect();
+        self.memory = Memory {
             run: Some(RunFacts { id, started: self.utc, command }),
-            last_healthy,
+            last_healthy: last.last_healthy,
+            recent_ids: last.recent_ids,
+            last_todo: last.last_todo,
+            todo,
             ..Default::default()
         };
         self.live.clear();

@@ -199,6 +199,9 @@ impl State {
         self.memory.history.push((incident.fingerprint.clone(), now));
         let surplus = self.memory.history.len().saturating_sub(Memory::MAX_HISTORY);
         self.memory.history.drain(..surplus);
+        self.memory.recent_ids.push(incident.id.clone());
+        let surplus = self.memory.recent_ids.len().saturating_sub(Memory::MAX_HISTORY);
+        self.memory.recent_ids.drain(..surplus);
         fx.say(Level::Warn, format!("incident {}: {}", incident.id, incident.message));
         self.note(format!("incident {}", incident.id));
         self.failure_seen(&incident, fx);
@@ -299,7 +302,7 @@ impl State {
     /// `2026-11-21T12-34-56Z-error-oom`, with `-2`, `-3`, … for further ones of the same second.
     fn incident_id(&self, kind: crate::incident::IncidentKind, detector: &DetectorName, utc: crate::time::Utc) -> IncidentId {
         let base = format!("{}-{}-{}", utc.file_stamp(), kind.as_str(), slug(detector.as_str()));
-        let taken = |id: &str| self.memory.incidents.iter().any(|note| note.incident.id.as_str() == id);
+        let taken = |id: &str| self.memory.recent_ids.iter().any(|recent| recent.as_str() == id);
         if !taken(&base) {
             return IncidentId::new(base);
         }
