@@ -172,7 +172,9 @@ impl Hands {
         if again {
             let ledger = read::attempts(self.store.layout()).map_err(in_words)?;
             let same = |other: &AttemptRow| {
-                other.incident == row.incident && other.attempt == row.attempt && (other.status == status || status == AttemptStatus::Pending)
+                other.incident == row.incident
+                    && other.attempt == row.attempt
+                    && (other.status == status || status == AttemptStatus::Pending)
             };
             if ledger.rows.iter().any(same) {
                 return Ok(());

@@ -341,6 +341,11 @@ proptest! {
         prop_assert_eq!(brief(&found), by_definition(&patterns, &text));
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
     fn nothing_is_lost_or_told_twice_when_the_monitor_dies(tokens in tokens(60), steps in steps(120)) {
         die_and_compare(tokens.concat().into_bytes(), &steps)?;
@@ -348,7 +353,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     /// Long enough for the limits of the context and for lines that are cut.
     #[test]
