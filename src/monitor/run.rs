@@ -287,6 +287,7 @@ impl Monitor {
                 self.pending.push_back(Event::JournalState { trouble });
             }
         }
+        self.hands.begin_round();
         for effect in effects.list {
             match effect {
                 Effect::Try(intent) => {
