@@ -33,6 +33,9 @@ pub(super) enum Decision {
 impl State {
     /// Climbs the ladder. Changes nothing but the count of failures.
     pub(super) fn decide(&mut self, incident: &Incident) -> Decision {
+        if let Phase::Stopping { .. } = self.memory.phase {
+            return Decision::Nothing { why: "the child was being stopped already".to_owned() };
+        }
         let ended = self.ended_exit();
         if let Some(Exit { ending: Ending::NotStarted { message, .. }, .. }) = &ended {
             return Decision::Hold { why: message.clone() };
@@ -307,7 +310,11 @@ impl State {
             self.lifecycle_after_command(deciding, fx);
             return;
         }
+        let too_late = !deciding && (self.child_no() != Some(of) || self.memory.phase != Phase::Up);
         match follow_up {
+            None | Some(FollowUp::Restart { .. }) if too_late => {
+                self.let_fall(no, Verdict::Superseded, "the child it was for had ended before the command did", fx);
+            }
             Some(FollowUp::Restart { set }) => {
                 let policy = &self.config.process.restart_policy;
                 match self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
@@ -361,6 +368,7 @@ impl State {
         let attempt = Attempt {
             no,
             incident: incident.id.clone(),
+            of: incident.child,
             healer,
             action: action.to_owned(),
             fingerprint: incident.fingerprint.clone(),

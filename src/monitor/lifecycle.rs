@@ -147,6 +147,10 @@ impl State {
         self.note(format!("child {no}: all output read"));
         match self.memory.phase.clone() {
             Phase::Stopping { then } => {
+                // It may have ended by itself in the moment in which it was to be stopped.
+                if let Some(detection) = exit_code::detect(&self.config.detectors, &exit, no) {
+                    self.gather(detection, no, fx);
+                }
                 self.settle_now(fx);
                 self.write_counts();
                 self.child_stopped(then, fx);

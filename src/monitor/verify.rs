@@ -57,18 +57,18 @@ impl State {
             .collect();
         for (no, same, same_detector) in judged {
             if same {
-                self.let_fall(no, Verdict::Regressed, &format!("the same failure came back: {}", incident.id), fx);
+                self.let_fall(no, Verdict::Regressed, &format!("seen again as {}", incident.id), fx);
             } else if same_detector {
                 self.let_fall(
                     no,
                     Verdict::Regressed,
-                    &format!("detector `{}` fired again: {}", incident.root.detector, incident.id),
+                    &format!("detector `{}` fired again, see {}", incident.root.detector, incident.id),
                     fx,
                 );
             } else if died {
-                self.let_fall(no, Verdict::Crashed, &format!("the child died of something else: {}", incident.id), fx);
+                self.let_fall(no, Verdict::Crashed, &format!("the child died of something else, see {}", incident.id), fx);
             } else if let Some(attempt) = self.memory.attempts.iter_mut().find(|attempt| attempt.no == no) {
-                attempt.tainted.get_or_insert_with(|| format!("something else failed meanwhile: {}", incident.id));
+                attempt.tainted.get_or_insert_with(|| format!("something else failed meanwhile, see {}", incident.id));
                 self.touched = true;
             }
         }
