@@ -293,11 +293,8 @@ impl State {
         if deciding {
             self.set_phase(Phase::Settling);
         }
-        let Some(incident) =
-            self.memory.attempts.iter().find(|attempt| attempt.no == no).map(|attempt| attempt.incident.clone())
-        else {
-            return;
-        };
+        let Some(attempt) = self.memory.attempts.iter().find(|attempt| attempt.no == no) else { return };
+        let (incident, of) = (attempt.incident.clone(), attempt.of);
         let follow_up = FollowUp::parse(last_line);
         let outcome = match status {
             Some(code) => format!("the command ended with exit code {code}; last line: {last_line}"),
