@@ -113,7 +113,7 @@ impl Hands {
     /// Tries an intent. What takes longer comes back by [`Hands::finished_jobs`].
     pub(super) fn attempt(&mut self, intent: &Intent, state: &State, now: Now) -> Option<Event> {
         let again = self.restored.contains(&intent.id);
-        if intent.todo.is_record() && self.records_blocked {
+        if intent.todo.writes() && self.records_blocked {
             let why = "an earlier record could not be written".to_owned();
             return Some(Event::Done { id: intent.id, result: Err(why) });
         }
@@ -123,8 +123,8 @@ impl Hands {
                 let how = if *now { StopHow::Now } else { StopHow::Graceful };
                 self.supervisor.stop(*child, how).map_err(in_words)
             }
-            Todo::WriteIncident { incident } => {
-                self.recorder.write(&mut self.store, &mut self.redactor, state, incident, again)
+            Todo::WriteIncident { incident, before } => {
+                self.recorder.write(&mut self.store, &mut self.redactor, state, incident, before, again)
             }
             Todo::UpdateIncident { id, change } => {
                 self.recorder.update(&mut self.store, &mut self.redactor, &state.config, id, change)
@@ -141,7 +141,7 @@ impl Hands {
         };
         match &result {
             Ok(()) => drop(self.restored.remove(&intent.id)),
-            Err(_) => self.records_blocked |= intent.todo.is_record(),
+            Err(_) => self.records_blocked |= intent.todo.writes(),
         }
         Some(Event::Done { id: intent.id, result: result.map(|()| Outcome::Done) })
     }
