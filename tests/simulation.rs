@@ -129,6 +129,7 @@ struct Disk {
 struct Hands {
     state: State,
     differ: Differ,
+    reading: ChildNo,
     read: usize,
     last_seen: Option<Seen>,
     restored: BTreeSet<u64>,
@@ -182,11 +183,10 @@ impl World {
         let restored = memory.todo.iter().map(|intent| intent.id.0).collect();
         let state = State::new(self.config.clone(), memory, BTreeMap::new(), false, self.now());
         let mut hands =
-            Hands { state, differ: Differ::default(), read: 0, last_seen: None, restored, jobs: Vec::new(), leaving: None };
-        if !hands.state.run_goes_on() {
+            Hands { state, differ: Differ::default(), reading: ChildNo(0), read: 0, last_seen: None, restored, jobs: Vec::new(), leaving: None };
+        if hands.state.memory.run.is_none() {
             hands.state.new_run(RunId::new("run"), vec!["train".into()]);
         }
-        hands.read = usize::try_from(hands.consumed() / 10).unwrap();
         hands
     }
 
@@ -201,6 +201,10 @@ impl World {
                     self.note("monitor killed");
                     self.now += self.chance.below(20_000);
                     hands = self.monitor();
+                    if let Phase::Over { .. } = hands.state.memory.phase {
+                        // What the dead monitor left on its list is done by the next run, whatever that is.
+                        return self.do_the_rest(&mut hands).and_then(|()| self.check_end(&hands));
+                    }
                     false
                 }
                 Turn::Broken(why) => return Err(why),
@@ -217,6 +221,17 @@ impl World {
             }
         }
         Ok(()) // Long schedules (healthy children for hours) are cut; every step was checked.
+    }
+
+    fn do_the_rest(&mut self, hands: &mut Hands) -> Result<(), String> {
+        self.disk_broken_until = 0;
+        for intent in std::mem::take(&mut hands.state.memory.todo) {
+            if intent.todo.is_record() {
+                let (_, result) = self.attempt(&intent, hands)?;
+                result.map(drop)?;
+            }
+        }
+        Ok(())
     }
 
     fn turn(&mut self, hands: &mut Hands) -> Turn {
@@ -293,6 +308,12 @@ impl World {
         if !self.disk.started.contains(&child.no) {
             return None;
         }
+        if hands.reading != child.no {
+            // As the loop does: a stream is opened at the position that the memory holds for it.
+            hands.reading = child.no;
+            let facts = hands.state.memory.streams.get(&child.no.stream()).copied().unwrap_or_default();
+            hands.read = usize::try_from(facts.position.consumed / 10).unwrap();
+        }
         let from = hands.read;
         let to = child.prints.iter().filter(|(time, _)| *time <= until).count().max(from);
         hands.read = to;
@@ -316,7 +337,9 @@ impl World {
         match effect {
             Effect::Try(intent) => {
                 let (at, result) = self.attempt(&intent, hands)?;
-                hands.restored.remove(&intent.id.0);
+                if result.is_ok() {
+                    hands.restored.remove(&intent.id.0);
+                }
                 hands.jobs.push((at, Event::Done { id: intent.id, result }));
             }
             Effect::Drain(no) => {
@@ -375,6 +398,7 @@ impl World {
                     IncidentChange::Action { .. }
                     | IncidentChange::Details { .. }
                     | IncidentChange::NotActed { .. }
+                    | IncidentChange::Changes { .. }
                     | IncidentChange::Verdict { .. } => {}
                 }
                 done(self)
@@ -386,6 +410,10 @@ impl World {
                     *rows += 1;
                 }
                 done(self)
+            }
+            Todo::LookAround { .. } => {
+                let takes = self.chance.below(2_000);
+                Ok((self.now + takes, Ok(Outcome::LookedAround(Box::default()))))
             }
             Todo::RunCommand { .. } => {
                 let status = *self.chance.pick(&[Some(0), Some(0), Some(1), None]);
@@ -464,12 +492,6 @@ impl World {
 
     fn note(&mut self, line: &str) {
         self.trace.push(line.to_owned());
-    }
-}
-
-impl Hands {
-    fn consumed(&self) -> u64 {
-        self.state.memory.streams.values().map(|facts| facts.position.consumed).max().unwrap_or(0)
     }
 }
 

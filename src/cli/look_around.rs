@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{Context, ExitCode, Failure};
-use crate::incident::report_view::{ChangedFile, Changes, CommitView, Healthy};
 use crate::ids::{ChildNo, RunId};
+use crate::incident::report_view::{ChangedFile, Changes, CommitView, Healthy};
 use crate::store::evidence;
 use crate::time::Utc;
 

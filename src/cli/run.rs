@@ -47,7 +47,8 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
     super::config::warn(&warnings, context);
     if let kind @ (ProcessKind::Slurm | ProcessKind::Docker | ProcessKind::Attach) = config.process.kind {
         let what = format!("`process.kind: {}` is not there yet", kind.as_str());
-        return Err(Failure::new(FailureKind::Configuration, what).hint("`local` is; inside a SLURM job script it supervises the job's own command"));
+        return Err(Failure::new(FailureKind::Configuration, what)
+            .hint("`local` is; inside a SLURM job script it supervises the job's own command"));
     }
     let follow: Option<Box<dyn io::Write + Send>> = if args.follow { Some(Box::new(io::stdout())) } else { None };
     supervise(config, command, follow, None, context)

@@ -6,6 +6,7 @@ pub mod confine;
 mod detection;
 pub mod ending;
 pub mod exit_code;
+mod hit;
 pub mod line;
 mod metric;
 mod pieces;
@@ -16,8 +17,8 @@ mod trace_feed;
 pub mod traceback;
 
 pub use detection::{Detection, DetectorKind, Language, Severity, Trace, TraceFrame};
+pub use exit_code::signal_name;
 pub use metric::MetricValue;
 pub use scan::{Flush, MAX_HITS_PER_CHUNK, Position, Scanned, Scanner};
 pub use set::{CompileError, DetectorSet};
-pub use exit_code::signal_name;
 pub use stall::StallClock;

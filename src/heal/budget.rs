@@ -49,7 +49,9 @@ pub enum Wall {
 impl std::fmt::Display for Wall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Restarts { max } => write!(f, "{max} restarts without a fix that held (`process.restart_policy.max_restarts`)"),
+            Self::Restarts { max } => {
+                write!(f, "{max} restarts without a fix that held (`process.restart_policy.max_restarts`)")
+            }
             Self::Identical { times } => {
                 write!(f, "the same failure {times} times in a row (`process.restart_policy.max_identical_failures`)")
             }
@@ -183,7 +185,8 @@ mod tests {
             restarts.unverified += 1;
         }
         assert_eq!(pauses, [10, 20, 40, 60, 60]);
-        let jittery = RestartPolicy { backoff: Backoff { factor: 1.0, max: Duration::from_secs(60), jitter: 0.5 }, ..policy() };
+        let jittery =
+            RestartPolicy { backoff: Backoff { factor: 1.0, max: Duration::from_secs(60), jitter: 0.5 }, ..policy() };
         assert_eq!(restarts.pause(&jittery, 0.0), Duration::from_secs(5));
         assert_eq!(restarts.pause(&jittery, 1.0), Duration::from_secs(15));
     }

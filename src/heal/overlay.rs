@@ -53,7 +53,9 @@ fn new_value(change: &EnvChange, before: Option<&str>) -> Result<String, String>
         EnvChange::Double => ("double", |number| number.saturating_mul(2).max(1)),
     };
     let Some(before) = before else {
-        return Err(format!("`{word}` needs a value to begin with, and it is set neither by an earlier rule, nor in `process.env`, nor in the environment"));
+        return Err(format!(
+            "`{word}` needs a value to begin with, and it is set neither by an earlier rule, nor in `process.env`, nor in the environment"
+        ));
     };
     match before.trim().parse::<i64>() {
         Ok(number) => Ok(compute(number).to_string()),
@@ -81,22 +83,114 @@ mod tests {
             note: &'static str,
         }
         let rows = [
-            Row { name: "half of process.env", change: EnvChange::Half, overlay: &[], process_env: &[("N", "8")], environment: &[("N", "100")], after: Some("4"), note: "N: 8 → 4" },
-            Row { name: "half of the overlay first", change: EnvChange::Half, overlay: &[("N", "4")], process_env: &[("N", "8")], environment: &[], after: Some("2"), note: "N: 4 → 2" },
-            Row { name: "half of the environment last", change: EnvChange::Half, overlay: &[], process_env: &[], environment: &[("N", "9")], after: Some("4"), note: "N: 9 → 4" },
-            Row { name: "half never goes below one", change: EnvChange::Half, overlay: &[], process_env: &[("N", "1")], environment: &[], after: Some("1"), note: "N: 1 → 1" },
-            Row { name: "half of a negative number", change: EnvChange::Half, overlay: &[], process_env: &[("N", "-8")], environment: &[], after: Some("1"), note: "N: -8 → 1" },
-            Row { name: "double", change: EnvChange::Double, overlay: &[], process_env: &[("N", "8")], environment: &[], after: Some("16"), note: "N: 8 → 16" },
-            Row { name: "double at the end of the range", change: EnvChange::Double, overlay: &[], process_env: &[("N", "9223372036854775807")], environment: &[], after: Some("9223372036854775807"), note: "N: 9223372036854775807 → 9223372036854775807" },
-            Row { name: "literal without a base", change: EnvChange::Literal("x".into()), overlay: &[], process_env: &[], environment: &[], after: Some("x"), note: "N: (not set) → x" },
-            Row { name: "no number", change: EnvChange::Half, overlay: &[], process_env: &[("N", "many")], environment: &[], after: None, note: "N left as it was: `half` needs a whole number to begin with, not `many`" },
-            Row { name: "a fraction", change: EnvChange::Double, overlay: &[], process_env: &[("N", "0.5")], environment: &[], after: None, note: "N left as it was: `double` needs a whole number to begin with, not `0.5`" },
-            Row { name: "not set", change: EnvChange::Half, overlay: &[], process_env: &[], environment: &[], after: None, note: "N left as it was: `half` needs a value to begin with, and it is set neither by an earlier rule, nor in `process.env`, nor in the environment" },
+            Row {
+                name: "half of process.env",
+                change: EnvChange::Half,
+                overlay: &[],
+                process_env: &[("N", "8")],
+                environment: &[("N", "100")],
+                after: Some("4"),
+                note: "N: 8 → 4",
+            },
+            Row {
+                name: "half of the overlay first",
+                change: EnvChange::Half,
+                overlay: &[("N", "4")],
+                process_env: &[("N", "8")],
+                environment: &[],
+                after: Some("2"),
+                note: "N: 4 → 2",
+            },
+            Row {
+                name: "half of the environment last",
+                change: EnvChange::Half,
+                overlay: &[],
+                process_env: &[],
+                environment: &[("N", "9")],
+                after: Some("4"),
+                note: "N: 9 → 4",
+            },
+            Row {
+                name: "half never goes below one",
+                change: EnvChange::Half,
+                overlay: &[],
+                process_env: &[("N", "1")],
+                environment: &[],
+                after: Some("1"),
+                note: "N: 1 → 1",
+            },
+            Row {
+                name: "half of a negative number",
+                change: EnvChange::Half,
+                overlay: &[],
+                process_env: &[("N", "-8")],
+                environment: &[],
+                after: Some("1"),
+                note: "N: -8 → 1",
+            },
+            Row {
+                name: "double",
+                change: EnvChange::Double,
+                overlay: &[],
+                process_env: &[("N", "8")],
+                environment: &[],
+                after: Some("16"),
+                note: "N: 8 → 16",
+            },
+            Row {
+                name: "double at the end of the range",
+                change: EnvChange::Double,
+                overlay: &[],
+                process_env: &[("N", "9223372036854775807")],
+                environment: &[],
+                after: Some("9223372036854775807"),
+                note: "N: 9223372036854775807 → 9223372036854775807",
+            },
+            Row {
+                name: "literal without a base",
+                change: EnvChange::Literal("x".into()),
+                overlay: &[],
+                process_env: &[],
+                environment: &[],
+                after: Some("x"),
+                note: "N: (not set) → x",
+            },
+            Row {
+                name: "no number",
+                change: EnvChange::Half,
+                overlay: &[],
+                process_env: &[("N", "many")],
+                environment: &[],
+                after: None,
+                note: "N left as it was: `half` needs a whole number to begin with, not `many`",
+            },
+            Row {
+                name: "a fraction",
+                change: EnvChange::Double,
+                overlay: &[],
+                process_env: &[("N", "0.5")],
+                environment: &[],
+                after: None,
+                note: "N left as it was: `double` needs a whole number to begin with, not `0.5`",
+            },
+            Row {
+                name: "not set",
+                change: EnvChange::Half,
+                overlay: &[],
+                process_env: &[],
+                environment: &[],
+                after: None,
+                note: "N left as it was: `half` needs a value to begin with, and it is set neither by an earlier rule, nor in `process.env`, nor in the environment",
+            },
         ];
         for row in rows {
             let changed = change(
                 &BTreeMap::from([("N".to_owned(), row.change)]),
-                Bases { overlay: &map(row.overlay), process_env: &map(row.process_env), environment: &map(row.environment) },
+                Bases {
+                    overlay: &map(row.overlay),
+                    process_env: &map(row.process_env),
+                    environment: &map(row.environment),
+                },
             );
             assert_eq!(changed.set.get("N").map(String::as_str), row.after, "{}", row.name);
             assert_eq!(changed.notes, [row.note], "{}", row.name);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::config::{Match, Rule};
 use crate::detect::ending::{Ending, Exit};
 use crate::detect::{DetectorKind, signal_name};
-use crate::incident::Incident;
 use crate::ids::{DetectorName, Fingerprint};
+use crate::incident::Incident;
 use crate::time::Watched;
 
 /// Incidents of this run that rules may count: when, and which.
@@ -24,18 +24,7 @@ pub fn first_match<'a>(rules: &'a [Rule], incident: &Incident, seen: Seen<'_>) -
 }
 
 fn matches(when: &Match, incident: &Incident, seen: Seen<'_>) -> bool {
-    let Match {
-        detector,
-        kind,
-        message_regex,
-        language,
-        exception,
-        exit_code,
-        signal,
-        category,
-        count,
-        within,
-    } = when;
+    let Match { detector, kind, message_regex, language, exception, exit_code, signal, category, count, within } = when;
     let trace = incident.root.trace.as_ref();
     // One failure is one incident: a rule for the pattern that was printed inside a trace still means this incident.
     let involved = |test: &dyn Fn(&DetectorName, DetectorKind) -> bool| {
@@ -66,7 +55,9 @@ fn same_exception(wanted: &str, found: &str) -> bool {
 
 fn ended_by(exit: &Exit, name: &str) -> bool {
     match exit.ending {
-        Ending::Signaled { signal, .. } => signal_name(signal).trim_start_matches("SIG") == name.trim_start_matches("SIG"),
+        Ending::Signaled { signal, .. } => {
+            signal_name(signal).trim_start_matches("SIG") == name.trim_start_matches("SIG")
+        }
         Ending::Exited { .. } | Ending::NotStarted { .. } | Ending::Lost { .. } => false,
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Hands {
     /// Intents of an earlier monitor: they may have been carried out already.
     restored: BTreeSet<TodoId>,
     complaints: BTreeMap<String, Utc>,
+    /// A record of this turn could not be written: what follows it waits, too.
+    records_blocked: bool,
 }
 
 impl Hands {
@@ -81,6 +83,7 @@ impl Hands {
             jobs: Vec::new(),
             restored,
             complaints: BTreeMap::new(),
+            records_blocked: false,
         }
     }
 
@@ -102,9 +105,18 @@ impl Hands {
         Some(trouble)
     }
 
+    /// A new round of intents begins.
+    pub(super) fn begin_round(&mut self) {
+        self.records_blocked = false;
+    }
+
     /// Tries an intent. What takes longer comes back by [`Hands::finished_jobs`].
     pub(super) fn attempt(&mut self, intent: &Intent, state: &State, now: Now) -> Option<Event> {
         let again = self.restored.contains(&intent.id);
+        if intent.todo.is_record() && self.records_blocked {
+            let why = "an earlier record could not be written".to_owned();
+            return Some(Event::Done { id: intent.id, result: Err(why) });
+        }
         let result = match &intent.todo {
             Todo::StartChild { child, overlay } => self.start(*child, overlay, state),
             Todo::StopChild { child, now } => {
@@ -127,8 +139,9 @@ impl Hands {
                 return self.start_job(intent.id, command, cwd, env, *timeout, state, again, now);
             }
         };
-        if result.is_ok() {
-            self.restored.remove(&intent.id);
+        match &result {
+            Ok(()) => drop(self.restored.remove(&intent.id)),
+            Err(_) => self.records_blocked |= intent.todo.is_record(),
         }
         Some(Event::Done { id: intent.id, result: result.map(|()| Outcome::Done) })
     }
@@ -172,7 +185,9 @@ impl Hands {
         if again {
             let ledger = read::attempts(self.store.layout()).map_err(in_words)?;
             let same = |other: &AttemptRow| {
-                other.incident == row.incident && other.attempt == row.attempt && (other.status == status || status == AttemptStatus::Pending)
+                other.incident == row.incident
+                    && other.attempt == row.attempt
+                    && (other.status == status || status == AttemptStatus::Pending)
             };
             if ledger.rows.iter().any(same) {
                 return Ok(());

@@ -21,24 +21,13 @@ const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub(super) enum Decision {
     /// Nothing by a healer.
-    Nothing {
-        why: String,
-    },
+    Nothing { why: String },
     /// A rule acts.
-    Act {
-        attempt: AttemptNo,
-        healer: String,
-        action: Action,
-        changed: Changed,
-    },
+    Act { attempt: AttemptNo, healer: String, action: Action, changed: Changed },
     /// A budget is spent, and the child has ended.
-    GiveUp {
-        why: String,
-    },
+    GiveUp { why: String },
     /// The command cannot even be started.
-    Hold {
-        why: String,
-    },
+    Hold { why: String },
 }
 
 impl State {
@@ -61,7 +50,9 @@ impl State {
         let restarts = matches!(rule.action, Action::Restart | Action::RestartWithEnv { .. });
         if restarts {
             if ended.as_ref().is_some_and(Exit::is_success) {
-                return Decision::Nothing { why: format!("rule `{}` would restart, but the command has finished its work", rule.name) };
+                return Decision::Nothing {
+                    why: format!("rule `{}` would restart, but the command has finished its work", rule.name),
+                };
             }
             if ended.is_none() {
                 self.memory.restarts.failed_with(&incident.fingerprint);
@@ -86,7 +77,9 @@ impl State {
             return Err(format!("its severity is below `healing.min_severity: {}`", severity_word(least)));
         }
         if self.memory.escalated.contains(&incident.root.detector) {
-            return Err("an earlier fix for this detector regressed, and `healing.regression_action` is `escalate`".to_owned());
+            return Err(
+                "an earlier fix for this detector regressed, and `healing.regression_action` is `escalate`".to_owned()
+            );
         }
         let seen = Seen { history: &self.memory.history, now: self.memory.watched };
         rules::first_match(&self.config.rules, incident, seen).ok_or_else(|| "no rule matches".to_owned())
@@ -100,9 +93,13 @@ impl State {
         let max = self.config.healing.budget.max_attempts_per_detector_per_hour;
         let now = self.memory.watched;
         self.memory.attempt_times.retain(|(_, at)| now.since(*at) <= HOUR);
-        let spent = self.memory.attempt_times.iter().filter(|(detector, _)| *detector == incident.root.detector).count();
+        let spent =
+            self.memory.attempt_times.iter().filter(|(detector, _)| *detector == incident.root.detector).count();
         (max > 0 && u32::try_from(spent).unwrap_or(u32::MAX) >= max).then(|| {
-            format!("{max} attempts on detector `{}` within an hour (`healing.budget.max_attempts_per_detector_per_hour`)", incident.root.detector)
+            format!(
+                "{max} attempts on detector `{}` within an hour (`healing.budget.max_attempts_per_detector_per_hour`)",
+                incident.root.detector
+            )
         })
     }
 
@@ -125,7 +122,12 @@ impl State {
                     environment: &self.environment,
                 },
             ),
-            Action::Restart | Action::Pause | Action::Abort | Action::CustomCommand { .. } | Action::Notify | Action::Ignore => Changed::default(),
+            Action::Restart
+            | Action::Pause
+            | Action::Abort
+            | Action::CustomCommand { .. }
+            | Action::Notify
+            | Action::Ignore => Changed::default(),
         }
     }
 
@@ -142,7 +144,14 @@ impl State {
     }
 
     fn action_taken(&self, attempt: AttemptNo, healer: &str, action: &str, details: Vec<String>) -> ActionTaken {
-        ActionTaken { attempt, utc: self.utc, healer: healer.to_owned(), action: action.to_owned(), details, verdict: None }
+        ActionTaken {
+            attempt,
+            utc: self.utc,
+            healer: healer.to_owned(),
+            action: action.to_owned(),
+            details,
+            verdict: None,
+        }
     }
 
     /// Does what was decided. Whether that settles what happens to an ended child.
@@ -162,7 +171,9 @@ impl State {
                 self.hold(why, fx);
                 true
             }
-            Decision::Act { attempt, healer, action, changed } => self.act(attempt, healer, action, changed, incident, fx),
+            Decision::Act { attempt, healer, action, changed } => {
+                self.act(attempt, healer, action, changed, incident, fx)
+            }
         }
     }
 
@@ -187,7 +198,15 @@ impl State {
         }
     }
 
-    fn act(&mut self, no: AttemptNo, healer: String, action: Action, changed: Changed, incident: &Incident, fx: &mut Effects) -> bool {
+    fn act(
+        &mut self,
+        no: AttemptNo,
+        healer: String,
+        action: Action,
+        changed: Changed,
+        incident: &Incident,
+        fx: &mut Effects,
+    ) -> bool {
         let ended = self.ended_exit().is_some();
         let details = if changed.notes.is_empty() { String::new() } else { format!(" ({})", changed.notes.join(", ")) };
         fx.say(Level::Info, format!("{healer}: {}{details}", action.as_str()));
@@ -240,7 +259,12 @@ impl State {
     /// No healer acted on an ended child, and the lifecycle wants it alive.
     pub(super) fn restart_by_policy(&mut self, words: &str, fx: &mut Effects) {
         let policy = &self.config.process.restart_policy;
-        let incident = self.memory.incidents.last().filter(|note| Some(note.incident.child) == self.child_no()).map(|note| note.incident.clone());
+        let incident = self
+            .memory
+            .incidents
+            .last()
+            .filter(|note| Some(note.incident.child) == self.child_no())
+            .map(|note| note.incident.clone());
         if let Err(wall) = self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
             if let Some(incident) = incident {
                 self.change_incident(&incident.id, IncidentChange::NotActed { why: format!("gave up after {wall}") });
@@ -266,7 +290,11 @@ impl State {
         if deciding {
             self.set_phase(Phase::Settling);
         }
-        let Some(incident) = self.memory.attempts.iter().find(|attempt| attempt.no == no).map(|attempt| attempt.incident.clone()) else { return };
+        let Some(incident) =
+            self.memory.attempts.iter().find(|attempt| attempt.no == no).map(|attempt| attempt.incident.clone())
+        else {
+            return;
+        };
         let follow_up = FollowUp::parse(last_line);
         let outcome = match status {
             Some(code) => format!("the command ended with exit code {code}; last line: {last_line}"),
@@ -289,14 +317,21 @@ impl State {
                         self.restart_for(format!("the command of attempt {} asked for it", no.0), fx);
                     }
                     Err(wall) if deciding => self.give_up(&wall.to_string(), fx),
-                    Err(wall) => self.let_fall(no, Verdict::Rejected, &format!("the command asked for a restart after {wall}"), fx),
+                    Err(wall) => self.let_fall(
+                        no,
+                        Verdict::Rejected,
+                        &format!("the command asked for a restart after {wall}"),
+                        fx,
+                    ),
                 }
             }
             Some(FollowUp::Pause) => {
                 self.let_fall(no, Verdict::Unverified, "the run was paused, so there was nothing to verify", fx);
                 self.stop_then(Then::Pause { why: "a rule's command asked for it".to_owned() }, fx);
             }
-            Some(FollowUp::Abort) => self.stop_then(Then::End { code: ABORTED, why: "aborted by a rule's command".to_owned() }, fx),
+            Some(FollowUp::Abort) => {
+                self.stop_then(Then::End { code: ABORTED, why: "aborted by a rule's command".to_owned() }, fx)
+            }
             None if deciding => {
                 // The command was the fix; the child it is for has to be started again.
                 let policy = &self.config.process.restart_policy;
@@ -388,7 +423,11 @@ impl FollowUp {
             ("restart", []) => Some(Self::Restart { set: Default::default() }),
             ("restart_with_env", pairs) if !pairs.is_empty() => pairs
                 .iter()
-                .map(|pair| pair.split_once('=').filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), value.to_owned())))
+                .map(|pair| {
+                    pair.split_once('=')
+                        .filter(|(name, _)| !name.is_empty())
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                })
                 .collect::<Option<_>>()
                 .map(|set| Self::Restart { set }),
             ("pause", []) => Some(Self::Pause),

@@ -8,8 +8,8 @@ use super::todo::TodoId;
 use crate::config::Config;
 use crate::detect::ending::Exit;
 use crate::detect::{Detection, Position};
-use crate::incident::report_view::Changes;
 use crate::ids::{ChildNo, DetectorName, StreamId};
+use crate::incident::report_view::Changes;
 
 /// Everything that can happen to a monitor.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use super::effect::{Effect, Effects, Level};
 use super::event::{Outcome, Seen};
-use super::memory::{ChildFacts, Phase, RunFacts, StreamFacts, Then};
+use super::memory::{ChildFacts, Memory, Phase, RunFacts, StreamFacts, Then};
 use super::state::State;
 use super::step::LOST_SIGHT_AFTER;
 use super::todo::{IncidentChange, Todo, TodoId};
@@ -16,10 +16,15 @@ use crate::time::Watched;
 impl State {
     /// Makes the memory ready for a run of its own.
     pub fn new_run(&mut self, id: RunId, command: Vec<String>) {
-        let last_healthy = self.memory.last_healthy;
-        self.memory = super::memory::Memory {
+        let last = std::mem::take(&mut self.memory);
+        // What an earlier run had decided to write down is still to be written; what it wanted to start or stop is not.
+        let todo = last.todo.into_iter().filter(|intent| intent.todo.is_record()).collect();
+        self.memory = Memory {
             run: Some(RunFacts { id, started: self.utc, command }),
-            last_healthy,
+            last_healthy: last.last_healthy,
+            recent_ids: last.recent_ids,
+            last_todo: last.last_todo,
+            todo,
             ..Default::default()
         };
         self.live.clear();
@@ -70,7 +75,10 @@ impl State {
             Seen::Ended(exit) => self.child_ended(no, exit, true, fx),
             Seen::Unknown { why } => {
                 if self.unseen.is_none() {
-                    fx.say(Level::Warn, format!("child {no} cannot be seen: {why}; nothing is restarted because of that"));
+                    fx.say(
+                        Level::Warn,
+                        format!("child {no} cannot be seen: {why}; nothing is restarted because of that"),
+                    );
                     self.unseen = Some((self.memory.watched, why));
                     self.touched = true;
                 }
@@ -177,7 +185,10 @@ impl State {
                     Ok(()) => {
                         self.memory.last_healthy = Some(self.utc);
                         let until = self.memory.watched + policy.cooldown;
-                        self.set_phase(Phase::Cooling { until, because: format!("`process.lifecycle: restart_always` after {words}") });
+                        self.set_phase(Phase::Cooling {
+                            until,
+                            because: format!("`process.lifecycle: restart_always` after {words}"),
+                        });
                     }
                     Err(wall) => self.give_up(&wall.to_string(), fx),
                 }
@@ -226,16 +237,24 @@ impl State {
     fn chance(&self) -> f64 {
         let run = self.memory.run.as_ref().map_or("", |run| run.id.as_str());
         // FNV-1a, 64 bit (Fowler, Noll, Vo): spreads well enough for a jitter.
-        let hash = run.bytes().chain(self.memory.restarts.total.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = run
+            .bytes()
+            .chain(self.memory.restarts.total.to_le_bytes())
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         f64::from(u32::try_from(hash >> 32).unwrap_or(0)) / f64::from(u32::MAX)
     }
 
     pub(super) fn cooling_deadline(&self) -> Option<Watched> {
         match self.memory.phase {
             Phase::Cooling { until, .. } => Some(until),
-            Phase::Idle | Phase::Starting | Phase::Up | Phase::Stopping { .. } | Phase::Settling | Phase::Deciding | Phase::Paused { .. } | Phase::Over { .. } => None,
+            Phase::Idle
+            | Phase::Starting
+            | Phase::Up
+            | Phase::Stopping { .. }
+            | Phase::Settling
+            | Phase::Deciding
+            | Phase::Paused { .. }
+            | Phase::Over { .. } => None,
         }
     }
 

@@ -25,7 +25,12 @@ pub(super) fn shown(project: &Path, file: &str) -> String {
 
 /// The hidden subcommand `look-around` of this very program.
 pub(super) fn job(project: &Path, since: Option<Utc>, files: &[String]) -> JobSpec {
-    let mut argv = vec!["/proc/self/exe".to_owned(), "look-around".to_owned(), "--project".to_owned(), project.display().to_string()];
+    let mut argv = vec![
+        "/proc/self/exe".to_owned(),
+        "look-around".to_owned(),
+        "--project".to_owned(),
+        project.display().to_string(),
+    ];
     if let Some(since) = since {
         argv.extend(["--since-ms".to_owned(), since.millis().to_string()]);
     }

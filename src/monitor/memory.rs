@@ -40,6 +40,8 @@ pub struct Memory {
     pub gathering: Option<Gathering>,
     /// The last incidents, oldest first, at most [`Memory::MAX_INCIDENTS`].
     pub incidents: Vec<IncidentNote>,
+    /// Names of the last incidents, those of earlier runs included: a name is never given twice.
+    pub recent_ids: Vec<IncidentId>,
     /// Incidents of this run.
     pub incidents_total: u64,
     /// Fingerprint and time of the last failures, oldest first, at most [`Memory::MAX_HISTORY`].

@@ -1,15 +1,15 @@
 //! The monitor: `run` waits, `step` decides, `apply` does.
 
-pub mod command;
 mod apply;
+pub mod command;
 mod decide;
 pub mod effect;
 pub mod event;
-pub mod journal_line;
 mod follow;
+pub mod journal_line;
 mod lifecycle;
-pub mod memory;
 mod look_around;
+pub mod memory;
 mod obey;
 pub mod picture;
 mod record;

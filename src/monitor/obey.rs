@@ -39,7 +39,9 @@ impl State {
             ControlCommand::Reset => Ok(self.reset(fx)),
             ControlCommand::Reload => Err("a reload is answered elsewhere".to_owned()),
             ControlCommand::Set { key, value } => self.set_limit(&key, &value),
-            ControlCommand::Approve { id } | ControlCommand::Reject { id } => Err(format!("nothing waits for approval under `{id}`")),
+            ControlCommand::Approve { id } | ControlCommand::Reject { id } => {
+                Err(format!("nothing waits for approval under `{id}`"))
+            }
         }
     }
 
@@ -47,7 +49,13 @@ impl State {
         match &self.memory.phase {
             Phase::Paused { why } => Err(format!("already paused: {why}")),
             Phase::Over { why, .. } => Err(format!("the run is over: {why}")),
-            Phase::Idle | Phase::Starting | Phase::Up | Phase::Stopping { .. } | Phase::Settling | Phase::Deciding | Phase::Cooling { .. } => {
+            Phase::Idle
+            | Phase::Starting
+            | Phase::Up
+            | Phase::Stopping { .. }
+            | Phase::Settling
+            | Phase::Deciding
+            | Phase::Cooling { .. } => {
                 self.supersede_all("a person paused the run", fx);
                 self.stop_then(Then::Pause { why: "a person asked for it".to_owned() }, fx);
                 Ok("pausing: the child is stopped, `sentry resume` starts it again".to_owned())
@@ -72,7 +80,9 @@ impl State {
                 Ok("starting now".to_owned())
             }
             Phase::Stopping { then: Then::Pause { .. } } => {
-                self.set_phase(Phase::Stopping { then: Then::StartNow { because: "a person asked for it".to_owned() } });
+                self.set_phase(Phase::Stopping {
+                    then: Then::StartNow { because: "a person asked for it".to_owned() },
+                });
                 Ok("the child starts again once it has stopped".to_owned())
             }
             Phase::Over { why, .. } => Err(format!("the run is over: {why}")),
@@ -85,7 +95,14 @@ impl State {
     fn restart(&mut self, fx: &mut Effects) -> Result<String, String> {
         match &self.memory.phase {
             Phase::Over { why, .. } => Err(format!("the run is over: {why}")),
-            Phase::Idle | Phase::Starting | Phase::Up | Phase::Stopping { .. } | Phase::Settling | Phase::Deciding | Phase::Cooling { .. } | Phase::Paused { .. } => {
+            Phase::Idle
+            | Phase::Starting
+            | Phase::Up
+            | Phase::Stopping { .. }
+            | Phase::Settling
+            | Phase::Deciding
+            | Phase::Cooling { .. }
+            | Phase::Paused { .. } => {
                 self.supersede_all("a person restarted the child", fx);
                 self.stop_then(Then::StartNow { because: "a person asked for it".to_owned() }, fx);
                 Ok("restarting".to_owned())
@@ -136,12 +153,16 @@ impl State {
     fn set_limit(&mut self, key: &str, value: &str) -> Result<String, String> {
         match key {
             "max_restarts" => {
-                let number = value.parse().map_err(|_| format!("`max_restarts` takes a whole number, 0 for no limit, not `{value}`"))?;
+                let number = value
+                    .parse()
+                    .map_err(|_| format!("`max_restarts` takes a whole number, 0 for no limit, not `{value}`"))?;
                 self.memory.limits.max_restarts = Some(number);
                 self.touched = true;
                 Ok(format!("max_restarts is {number} for this run"))
             }
-            _ => Err(format!("`{key}` cannot be set while running; `max_restarts` can, everything else by `sentry reload`")),
+            _ => Err(format!(
+                "`{key}` cannot be set while running; `max_restarts` can, everything else by `sentry reload`"
+            )),
         }
     }
 
@@ -173,7 +194,12 @@ impl State {
     }
 
     /// A configuration was read again, or could not be.
-    pub(super) fn config_read(&mut self, command: Option<String>, result: Result<Box<Config>, String>, fx: &mut Effects) {
+    pub(super) fn config_read(
+        &mut self,
+        command: Option<String>,
+        result: Result<Box<Config>, String>,
+        fx: &mut Effects,
+    ) {
         let answer = match result {
             Ok(config) => {
                 self.config = *config;
@@ -181,12 +207,20 @@ impl State {
                 self.warnings.remove("config");
                 self.note("configuration read again");
                 fx.say(Level::Info, "the configuration was read again and is in effect");
-                ControlAnswer { ok: true, message: "the new configuration is in effect; `process` keys take effect with the next child".to_owned() }
+                ControlAnswer {
+                    ok: true,
+                    message: "the new configuration is in effect; `process` keys take effect with the next child"
+                        .to_owned(),
+                }
             }
             Err(why) => {
-                self.warnings.insert("config", format!("the configuration on disk was not loaded: {}", first_line(&why)));
+                self.warnings
+                    .insert("config", format!("the configuration on disk was not loaded: {}", first_line(&why)));
                 self.touched = true;
-                fx.say(Level::Error, format!("the configuration was not read again, the old one stays in effect: {}", first_line(&why)));
+                fx.say(
+                    Level::Error,
+                    format!("the configuration was not read again, the old one stays in effect: {}", first_line(&why)),
+                );
                 ControlAnswer { ok: false, message: format!("the old configuration stays in effect\n{why}") }
             }
         };

@@ -67,14 +67,17 @@ impl State {
                 .detectors
                 .iter()
                 .map(|(name, facts)| {
-                    let status = DetectorStatus { kind: facts.kind, detections: facts.detections, incidents: facts.incidents };
+                    let status =
+                        DetectorStatus { kind: facts.kind, detections: facts.detections, incidents: facts.incidents };
                     (name.clone(), status)
                 })
                 .collect(),
             streams: memory
                 .streams
                 .iter()
-                .map(|(stream, facts)| (stream.clone(), StreamStatus { bytes: facts.position.consumed, lines: facts.lines }))
+                .map(|(stream, facts)| {
+                    (stream.clone(), StreamStatus { bytes: facts.position.consumed, lines: facts.lines })
+                })
                 .collect::<BTreeMap<_, _>>(),
             incidents: last(&memory.incidents).iter().map(incident_status).collect(),
             incidents_total: memory.incidents_total,
@@ -111,7 +114,10 @@ impl State {
         match &self.memory.phase {
             Phase::Idle => plain(PhaseName::Starting, "the first child"),
             Phase::Starting => plain(PhaseName::Starting, "the child to be up"),
-            Phase::Up => plain(PhaseName::Up, if self.memory.gathering.is_some() { "the failure to settle" } else { "the child" }),
+            Phase::Up => plain(
+                PhaseName::Up,
+                if self.memory.gathering.is_some() { "the failure to settle" } else { "the child" },
+            ),
             Phase::Stopping { then } => {
                 let what = match then {
                     Then::Restart { .. } | Then::StartNow { .. } => "the child to stop, then a restart",

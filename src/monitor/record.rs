@@ -249,7 +249,14 @@ fn configuration(config: &Config, state: &State) -> report::Configuration {
     }
 }
 
-fn excerpt(store: &Store, state: &State, incident: &Incident, redactor: &mut Redactor, view: &mut ReportView, files: &mut Files) {
+fn excerpt(
+    store: &Store,
+    state: &State,
+    incident: &Incident,
+    redactor: &mut Redactor,
+    view: &mut ReportView,
+    files: &mut Files,
+) {
     let log = store.layout().child_log(&incident.run, incident.child);
     let before = if incident.root.lines.0 == 0 { u64::MAX } else { incident.root.bytes.end };
     match evidence::last_lines(&log, before, state.config.monitor.log_excerpt_lines, MAX_EXCERPT) {
@@ -277,7 +284,11 @@ fn snapshots(config: &Config, redactor: &mut Redactor, view: &mut ReportView, fi
         view.configuration.snapshots.push(report::SnapshotView { path: snapshot.name, stored_as: Some(name), note });
     }
     for note in found.notes {
-        view.configuration.snapshots.push(report::SnapshotView { path: "(not kept)".to_owned(), stored_as: None, note: Some(note) });
+        view.configuration.snapshots.push(report::SnapshotView {
+            path: "(not kept)".to_owned(),
+            stored_as: None,
+            note: Some(note),
+        });
     }
 }
 

@@ -109,10 +109,20 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
     let now = SystemClock::now();
     let me = identity::this_process().map_err(os("tell which process this is"))?;
     let (journal, replay) = store.journal::<JournalLine>(now.utc)?;
-    let mut troubles: Vec<String> = replay.damaged.iter().map(|damage| {
-        let aside = damage.set_aside.as_ref().map_or_else(String::new, |path| format!(", and is kept in `{}`", path.display()));
-        format!("the journal is damaged from line {} on ({}); what follows was left out{aside}", damage.line, damage.why)
-    }).collect();
+    let mut troubles: Vec<String> = replay
+        .damaged
+        .iter()
+        .map(|damage| {
+            let aside = damage
+                .set_aside
+                .as_ref()
+                .map_or_else(String::new, |path| format!(", and is kept in `{}`", path.display()));
+            format!(
+                "the journal is damaged from line {} on ({}); what follows was left out{aside}",
+                damage.line, damage.why
+            )
+        })
+        .collect();
     let (memory, not_understood) = journal_line::replay(replay.records);
     troubles.extend(not_understood);
 
@@ -141,7 +151,15 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         watch: Watch::new().ok(),
         control_watch: None,
         streams: Streams::new(set, setup.follow),
-        hands: Hands::new(store, journal, talk, redactor, supervisor, setup.reload, state.memory.todo.iter().map(|intent| intent.id).collect()),
+        hands: Hands::new(
+            store,
+            journal,
+            talk,
+            redactor,
+            supervisor,
+            setup.reload,
+            state.memory.todo.iter().map(|intent| intent.id).collect(),
+        ),
         layout,
         me,
         started: now,
@@ -173,13 +191,15 @@ struct Monitor {
 impl Monitor {
     /// Goes on with the run that is there, or begins a new one.
     fn begin(&mut self, command_given: bool, only: Option<ControlCommand>, now: Now) -> Result<(), RunError> {
-        let command: Vec<String> = self.state.config.process.command.iter().map(|word| self.hands.redact(word)).collect();
+        let command: Vec<String> =
+            self.state.config.process.command.iter().map(|word| self.hands.redact(word)).collect();
         if self.state.run_goes_on() {
             self.adopt(&command, command_given, only.is_some(), now)?;
         } else if only.is_some() {
             return Err(RunError::NothingHere);
         } else {
-            let id = RunId::new(format!("{}-{:04x}", now.utc.date_time().format("%Y%m%dT%H%M%SZ"), self.me.pid & 0xffff));
+            let id =
+                RunId::new(format!("{}-{:04x}", now.utc.date_time().format("%Y%m%dT%H%M%SZ"), self.me.pid & 0xffff));
             let words = command.join(" ");
             self.state.new_run(id, command);
             self.hands.say(Level::Info, &format!("supervising `{words}`; see `sentry status`"), now.utc);
@@ -204,7 +224,12 @@ impl Monitor {
             return Err(RunError::AnotherCommand { run: run.id, child, command: run.command.join(" ") });
         }
         let alive = self.state.memory.child.as_ref().is_some_and(|child| child.exit.is_none());
-        let started = !self.state.memory.todo.iter().any(|intent| matches!(intent.todo, super::todo::Todo::StartChild { child: no, .. } if no == child));
+        let started = !self
+            .state
+            .memory
+            .todo
+            .iter()
+            .any(|intent| matches!(intent.todo, super::todo::Todo::StartChild { child: no, .. } if no == child));
         if started {
             self.hands.supervisor.adopt(&run.id, child);
             self.open_streams(child);
@@ -212,7 +237,9 @@ impl Monitor {
         }
         if !only {
             let what = match (&self.state.memory.phase, alive) {
-                (Phase::Paused { why }, _) => format!("run {} is still paused ({why}); `sentry resume` goes on", run.id),
+                (Phase::Paused { why }, _) => {
+                    format!("run {} is still paused ({why}); `sentry resume` goes on", run.id)
+                }
                 (_, true) => format!("run {} goes on: child {child} is adopted", run.id),
                 (_, false) => format!("run {} goes on after child {child}", run.id),
             };
@@ -260,6 +287,7 @@ impl Monitor {
                 self.pending.push_back(Event::JournalState { trouble });
             }
         }
+        self.hands.begin_round();
         for effect in effects.list {
             match effect {
                 Effect::Try(intent) => {

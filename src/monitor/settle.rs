@@ -29,7 +29,8 @@ impl State {
         let facts = self.memory.streams.entry(report.stream.clone()).or_default();
         facts.position = report.position;
         facts.lines = report.lines;
-        let live = self.live.entry(report.stream).or_insert(LiveStream { last_output: now, open: false, caught_up: false });
+        let live =
+            self.live.entry(report.stream).or_insert(LiveStream { last_output: now, open: false, caught_up: false });
         if report.read_something {
             live.last_output = now;
         }
@@ -40,7 +41,10 @@ impl State {
         }
         for (detector, value) in &report.metrics {
             self.remember_metric(detector, value);
-            self.stalls.iter_mut().filter(|stall| stall.detector() == detector).for_each(|stall| stall.on_metric(value, now));
+            self.stalls
+                .iter_mut()
+                .filter(|stall| stall.detector() == detector)
+                .for_each(|stall| stall.on_metric(value, now));
         }
         if Some(report.child) != self.child_no() {
             return;
@@ -64,8 +68,11 @@ impl State {
     }
 
     fn count_totals(&mut self, detector: &DetectorName, kind: DetectorKind, count: u64) {
-        let facts =
-            self.memory.detectors.entry(detector.clone()).or_insert(DetectorFacts { kind, detections: 0, incidents: 0 });
+        let facts = self.memory.detectors.entry(detector.clone()).or_insert(DetectorFacts {
+            kind,
+            detections: 0,
+            incidents: 0,
+        });
         facts.detections = facts.detections.saturating_add(count);
         self.touched = true;
     }
@@ -98,7 +105,9 @@ impl State {
 
     fn threshold(&self, name: &DetectorName) -> Option<(usize, Duration)> {
         self.config.detectors.iter().find(|detector| detector.name == *name).and_then(|detector| match detector.what {
-            What::Pattern { min_count, window, .. } if min_count > 1 => Some((usize::try_from(min_count).unwrap_or(usize::MAX), window)),
+            What::Pattern { min_count, window, .. } if min_count > 1 => {
+                Some((usize::try_from(min_count).unwrap_or(usize::MAX), window))
+            }
             What::Pattern { .. } | What::Traceback { .. } | What::Stall { .. } | What::ExitCode { .. } => None,
         })
     }
@@ -111,7 +120,10 @@ impl State {
         }
         let gathering = self.memory.gathering.get_or_insert_with(|| {
             let place = if detection.lines.0 == 0 { String::new() } else { format!(", line {}", detection.lines.0) };
-            fx.say(Level::Warn, format!("detected {}: {} (child {child}{place})", detection.detector, detection.message));
+            fx.say(
+                Level::Warn,
+                format!("detected {}: {} (child {child}{place})", detection.detector, detection.message),
+            );
             Gathering { child, since: now, last: now, utc, candidates: Vec::new(), others: Vec::new() }
         });
         gathering.last = now;
@@ -168,7 +180,8 @@ impl State {
         let kind = judge::kind(&root);
         let id = self.incident_id(kind, &root.detector, gathering.utc);
         let Some(run) = self.memory.run.as_ref().map(|run| run.id.clone()) else { return false };
-        let recent_metric = self.metrics.get(&root.detector).map(|values| values.iter().cloned().collect()).unwrap_or_default();
+        let recent_metric =
+            self.metrics.get(&root.detector).map(|values| values.iter().cloned().collect()).unwrap_or_default();
         let incident = Incident {
             id,
             run,
@@ -199,6 +212,9 @@ impl State {
         self.memory.history.push((incident.fingerprint.clone(), now));
         let surplus = self.memory.history.len().saturating_sub(Memory::MAX_HISTORY);
         self.memory.history.drain(..surplus);
+        self.memory.recent_ids.push(incident.id.clone());
+        let surplus = self.memory.recent_ids.len().saturating_sub(Memory::MAX_HISTORY);
+        self.memory.recent_ids.drain(..surplus);
         fx.say(Level::Warn, format!("incident {}: {}", incident.id, incident.message));
         self.note(format!("incident {}", incident.id));
         self.failure_seen(&incident, fx);
@@ -270,7 +286,10 @@ impl State {
         {
             note.incident.exit = Some(exit.clone());
             let incident = note.incident.clone();
-            self.intend(Todo::UpdateIncident { id: incident.id.clone(), change: Box::new(IncidentChange::Exit { exit }) });
+            self.intend(Todo::UpdateIncident {
+                id: incident.id.clone(),
+                change: Box::new(IncidentChange::Exit { exit }),
+            });
             self.failure_seen(&incident, fx);
             return self.decide_again(&incident, fx);
         }
@@ -297,9 +316,14 @@ impl State {
     }
 
     /// `2026-11-21T12-34-56Z-error-oom`, with `-2`, `-3`, … for further ones of the same second.
-    fn incident_id(&self, kind: crate::incident::IncidentKind, detector: &DetectorName, utc: crate::time::Utc) -> IncidentId {
+    fn incident_id(
+        &self,
+        kind: crate::incident::IncidentKind,
+        detector: &DetectorName,
+        utc: crate::time::Utc,
+    ) -> IncidentId {
         let base = format!("{}-{}-{}", utc.file_stamp(), kind.as_str(), slug(detector.as_str()));
-        let taken = |id: &str| self.memory.incidents.iter().any(|note| note.incident.id.as_str() == id);
+        let taken = |id: &str| self.memory.recent_ids.iter().any(|recent| recent.as_str() == id);
         if !taken(&base) {
             return IncidentId::new(base);
         }
@@ -387,6 +411,7 @@ fn merge(counted: &mut Vec<Counted>, more: Counted) {
 
 /// A detector's name as part of a folder's name: letters, digits, `.`, `_` and `-`, at most 60.
 fn slug(name: &str) -> String {
-    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).take(60).collect();
+    let safe: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).take(60).collect();
     safe.trim_matches(['-', '.']).to_owned()
 }

@@ -90,8 +90,12 @@ impl State {
 
     fn try_todos(&mut self, fx: &mut Effects) {
         let now = self.memory.watched;
+        // A change must not overtake what it changes: records wait for each other.
+        let mut records_wait = false;
         for intent in &self.memory.todo {
-            let waits = self.retries.get(&intent.id).is_some_and(|retry| retry.at > now);
+            let record = intent.todo.is_record();
+            let waits = self.retries.get(&intent.id).is_some_and(|retry| retry.at > now) || (record && records_wait);
+            records_wait |= record && waits;
             if !waits && self.in_flight.insert(intent.id) {
                 fx.push(Effect::Try(intent.clone()));
             }

@@ -86,6 +86,16 @@ pub enum Todo {
     },
 }
 
+impl Todo {
+    /// Whether it only writes the record, and so makes sense after its run is over.
+    pub fn is_record(&self) -> bool {
+        match self {
+            Self::WriteIncident { .. } | Self::UpdateIncident { .. } | Self::LookAround { .. } | Self::Ledger { .. } => true,
+            Self::StartChild { .. } | Self::StopChild { .. } | Self::RunCommand { .. } => false,
+        }
+    }
+}
+
 /// A change of an incident's folder. Applying one twice changes nothing the second time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]

@@ -32,7 +32,9 @@ impl State {
 
     pub(super) fn attempts_see_child(&mut self, no: ChildNo) {
         let now = self.memory.watched;
-        for attempt in self.memory.attempts.iter_mut().filter(|attempt| attempt.needs_restart && attempt.child.is_none()) {
+        for attempt in
+            self.memory.attempts.iter_mut().filter(|attempt| attempt.needs_restart && attempt.child.is_none())
+        {
             attempt.child = Some((no, now));
         }
     }
@@ -49,13 +51,20 @@ impl State {
             .iter()
             .filter(|attempt| attempt.incident != incident.id)
             .filter(|attempt| attempt.child.is_some_and(|(child, _)| child == incident.child))
-            .map(|attempt| (attempt.no, attempt.fingerprint == incident.fingerprint, attempt.detector == incident.root.detector))
+            .map(|attempt| {
+                (attempt.no, attempt.fingerprint == incident.fingerprint, attempt.detector == incident.root.detector)
+            })
             .collect();
         for (no, same, same_detector) in judged {
             if same {
                 self.let_fall(no, Verdict::Regressed, &format!("the same failure came back: {}", incident.id), fx);
             } else if same_detector {
-                self.let_fall(no, Verdict::Regressed, &format!("detector `{}` fired again: {}", incident.root.detector, incident.id), fx);
+                self.let_fall(
+                    no,
+                    Verdict::Regressed,
+                    &format!("detector `{}` fired again: {}", incident.root.detector, incident.id),
+                    fx,
+                );
             } else if died {
                 self.let_fall(no, Verdict::Crashed, &format!("the child died of something else: {}", incident.id), fx);
             } else if let Some(attempt) = self.memory.attempts.iter_mut().find(|attempt| attempt.no == no) {
@@ -67,8 +76,13 @@ impl State {
 
     /// A child ended by itself, and its failure (if it was one) has been seen.
     pub(super) fn attempts_see_end(&mut self, no: ChildNo, exit: &Exit, fx: &mut Effects) {
-        let of_child: Vec<Attempt> =
-            self.memory.attempts.iter().filter(|attempt| attempt.child.is_some_and(|(child, _)| child == no)).cloned().collect();
+        let of_child: Vec<Attempt> = self
+            .memory
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.child.is_some_and(|(child, _)| child == no))
+            .cloned()
+            .collect();
         for attempt in of_child {
             if !exit.is_success() {
                 self.let_fall(attempt.no, Verdict::Crashed, "the child did not live", fx);
@@ -100,8 +114,13 @@ impl State {
 
     pub(super) fn verify_when_due(&mut self, fx: &mut Effects) {
         let now = self.memory.watched;
-        let due: Vec<Attempt> =
-            self.memory.attempts.iter().filter(|attempt| self.verify_due(attempt).is_some_and(|due| due <= now)).cloned().collect();
+        let due: Vec<Attempt> = self
+            .memory
+            .attempts
+            .iter()
+            .filter(|attempt| self.verify_due(attempt).is_some_and(|due| due <= now))
+            .cloned()
+            .collect();
         // What has gathered may be the very failure that decides.
         if due.is_empty() || self.memory.gathering.is_some() || !self.live.values().all(|live| live.caught_up) {
             return;
@@ -110,7 +129,12 @@ impl State {
         for attempt in due {
             match attempt.tainted {
                 Some(why) => self.let_fall(attempt.no, Verdict::Unverified, &why, fx),
-                None => self.let_fall(attempt.no, Verdict::Kept, &format!("the child has lived for {window} s without a failure"), fx),
+                None => self.let_fall(
+                    attempt.no,
+                    Verdict::Kept,
+                    &format!("the child has lived for {window} s without a failure"),
+                    fx,
+                ),
             }
         }
     }
@@ -127,7 +151,10 @@ impl State {
             note.verdict = Some(verdict);
         }
         let level = if verdict == Verdict::Kept { Level::Info } else { Level::Warn };
-        fx.say(level, format!("attempt {} ({} by {}): {}, {why}", no.0, attempt.action, attempt.healer, verdict.as_str()));
+        fx.say(
+            level,
+            format!("attempt {} ({} by {}): {}, {why}", no.0, attempt.action, attempt.healer, verdict.as_str()),
+        );
         self.note(format!("attempt {}: {}", no.0, verdict.as_str()));
         match verdict {
             Verdict::Kept => {

@@ -197,7 +197,7 @@ fn nothing_to_look_for() {
 
 #[test]
 fn a_refused_pattern_names_its_detector() {
-    let regex = Regex::new("a*").expect("valid");
+    let regex = regex::bytes::Regex::new("a*").expect("valid");
     let detector = detector("loose", What::Pattern { regex, min_count: 1, window: Duration::ZERO });
     let error = DetectorSet::compile(&[detector]).expect_err("matches everything");
     assert_eq!(error.to_string(), "cannot compile detector `loose`");
@@ -341,6 +341,11 @@ proptest! {
         prop_assert_eq!(brief(&found), by_definition(&patterns, &text));
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
     fn nothing_is_lost_or_told_twice_when_the_monitor_dies(tokens in tokens(60), steps in steps(120)) {
         die_and_compare(tokens.concat().into_bytes(), &steps)?;
@@ -348,7 +353,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     /// Long enough for the limits of the context and for lines that are cut.
     #[test]
