@@ -163,6 +163,12 @@ impl State {
     /// A child ended by itself: its end is a detection unless it was a success, and a healer or the lifecycle decides.
     fn child_is_done(&mut self, no: ChildNo, exit: Exit, fx: &mut Effects) {
         self.set_phase(Phase::Settling);
+        if exit.was_never_tried() {
+            // No failure of the command: an earlier monitor died between the decision and the start.
+            fx.say(Level::Info, format!("child {no} was never started; starting the next one"));
+            self.start_child(fx);
+            return;
+        }
         if let Some(detection) = exit_code::detect(&self.config.detectors, &exit, no) {
             self.gather(detection, no, fx);
         }
