@@ -184,7 +184,7 @@ impl Store {
     }
 
     /// Whether something is at a path of this store.
-    pub fn has(&self, path: &std::path::Path) -> bool {
+    pub fn has(&self, path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok()
     }
 
