@@ -13,10 +13,12 @@ use std::path::Path;
 
 use common::TestEnv;
 use sentry::cli::ExitCode;
+use sentry::ids::IncidentId;
 use sentry::monitor::command::{ControlAnswer, ControlCommand};
+use sentry::os::identity;
 use sentry::os::lock::DirLock;
 use sentry::paths::Layout;
-use sentry::store::{STORE_VERSION, control, make_tree};
+use sentry::store::{STORE_VERSION, control, make_tree, short_id};
 
 const TRACE: &str = "\
 step 1
@@ -168,6 +170,7 @@ fn a_command_reaches_whoever_holds_the_lock() {
     --- stderr
     error: already paused
     ");
+    std::fs::write(layout.index(), "no row\n").unwrap();
     let _ = env.run(&["set", "max_restarts", "20", "--no-wait", "-q"]).expect_quiet_success();
     let doctor = env.run(&["doctor", "--fix"]).expect_code(5);
     assert!(doctor.stderr.contains("held by process"), "{doctor:?}");
@@ -178,6 +181,103 @@ fn a_command_reaches_whoever_holds_the_lock() {
     --- stderr
     error: no monitor is running, and nothing was ever run here
       help: `sentry init` writes a configuration, `sentry run -- COMMAND` works without one
+    ");
+}
+
+#[test]
+fn a_child_without_a_monitor_is_named() {
+    let env = TestEnv::new();
+    let layout = store(&env);
+    let sleeper = env.program("sleep", &["600"]).start();
+    let process = identity::of(u32::try_from(sleeper.pid()).unwrap()).unwrap();
+    let process = serde_json::to_string(&process).unwrap();
+    let dead = process.replace(&format!("\"pid\":{}", sleeper.pid()), "\"pid\":999999999");
+    let state = format!(
+        r#"{{"schema":1,"version":"0.1.0","updated":1,"monitor":{dead},"monitor_started":1,"run":"r","run_started":1,
+        "phase":"up","waiting_for":"","command":["sleep","600"],"child":{{"no":1,"process":{process},"started":1,
+        "alive":true}},"restarts":{{"unverified":0,"max":10,"total":0,"in_window":0,"max_in_window":0,"identical":0,
+        "max_identical":5}},"env_overlay":{{}},"detectors":{{}},"streams":{{}},"incidents":[],"incidents_total":0,
+        "pending":[],"watched_ms":0,"warnings":[]}}"#
+    );
+    std::fs::write(layout.state_json(), state).unwrap();
+    let json = env.run(&["status", "--json"]).expect_quiet_success();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["situation"], &json["supervised"]), (&"unwatched".into(), &false.into()));
+    let outcome = env.run(&["pause"]).expect_code(4);
+    assert!(outcome.stderr.contains("alive without one") && outcome.stderr.contains("sentry run"), "{outcome:?}");
+    sleeper.signal(rustix::process::Signal::KILL);
+    let _ = sleeper.wait();
+    let json = env.run(&["status", "--json"]).expect_quiet_success();
+    assert!(json.contains("\"interrupted\""), "{json}");
+}
+
+#[test]
+fn incidents_are_found_by_any_beginning() {
+    let env = TestEnv::new();
+    let layout = store(&env);
+    let ids =
+        ["2026-11-21T12-34-56Z-error-oom", "2026-11-21T12-34-56Z-error-oom-2", "2026-11-20T01-02-03Z-anomaly-stall"];
+    let mut index = String::new();
+    for (id, millis) in ids.iter().zip([1_795_262_096_790_i64, 1_795_262_096_789, 1_795_130_000_000]).rev() {
+        env.write(format!(".sentry/incidents/{id}/report.md"), format!("# {id}\n"));
+        let short = short_id(&IncidentId::new(*id));
+        let kind = if id.contains("anomaly") { "anomaly" } else { "error" };
+        let name = if id.contains("oom") { "oom" } else { "stall" };
+        index.push_str(&format!(
+            r#"{{"schema":1,"short":"{short}","id":"{id}","utc":{millis},"run":"r","child":1,"kind":"{kind}","detector":"{name}","detector_kind":"pattern","severity":"error","category":"unknown","fingerprint":"v1:0","message":"out of memory","rule":null,"action":null}}"#
+        ));
+        index.push('\n');
+    }
+    std::fs::write(layout.index(), index).unwrap();
+    insta::assert_snapshot!(env.run(&["incidents", "list"]).page().replace('\t', " | "), @r"
+    exit: 0
+    --- stdout
+    2026-11-21T12-34-56Z-error-oom | 2026-11-21T11:54:56.790Z | error | error | oom | - | out of memory
+    2026-11-21T12-34-56Z-error-oom-2 | 2026-11-21T11:54:56.789Z | error | error | oom | - | out of memory
+    2026-11-20T01-02-03Z-anomaly-stall | 2026-11-19T23:13:20.000Z | anomaly | error | stall | - | out of memory
+    ");
+    insta::assert_snapshot!(env.run(&["incidents", "list", "--kind", "anomaly"]).page().replace('\t', " | "), @r"
+    exit: 0
+    --- stdout
+    2026-11-20T01-02-03Z-anomaly-stall | 2026-11-19T23:13:20.000Z | anomaly | error | stall | - | out of memory
+    ");
+    insta::assert_snapshot!(env.run(&["incidents", "list", "-n", "1", "--severity", "error"]).page().replace('\t', " | "), @r"
+    exit: 0
+    --- stdout
+    2026-11-21T12-34-56Z-error-oom | 2026-11-21T11:54:56.790Z | error | error | oom | - | out of memory
+    ");
+    let json = env.run(&["incidents", "list", "--since", "2026-11-21", "--json"]).expect_quiet_success();
+    assert_eq!(json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).count(), 2);
+    insta::assert_snapshot!(env.run(&["incidents", "show", "2026-11-21"]).page(), @r"
+    exit: 1
+    --- stderr
+    error: `2026-11-21` is the beginning of 2 incidents
+      help: one of these:
+            2026-11-21T12-34-56Z-error-oom-2
+            2026-11-21T12-34-56Z-error-oom
+    ");
+    let short = short_id(&IncidentId::new(ids[2]));
+    for id in [ids[2], "2026-11-20", &short] {
+        let report = env.run(&["incidents", "show", id]).expect_quiet_success();
+        assert_eq!(report, format!("# {}\n", ids[2]), "{id}");
+    }
+    let report = env.run(&["incidents", "show", "latest", "--raw"]).expect_quiet_success();
+    assert_eq!(report, format!("# {}\n", ids[0]));
+    insta::assert_snapshot!(env.run(&["incidents", "path", ids[0], "report.md"]).page(), @r"
+    exit: 0
+    --- stdout
+    [PROJECT]/.sentry/incidents/2026-11-21T12-34-56Z-error-oom/report.md
+    ");
+    insta::assert_snapshot!(env.run(&["incidents", "path", ids[0], "../index.jsonl"]).page(), @r"
+    exit: 2
+    --- stderr
+    error: `../index.jsonl` is no name inside the incident's folder
+    ");
+    insta::assert_snapshot!(env.run(&["incidents", "path", ids[0], "trace.txt"]).page(), @r"
+    exit: 4
+    --- stderr
+    error: cannot find `[PROJECT]/.sentry/incidents/2026-11-21T12-34-56Z-error-oom/trace.txt`: No such file or directory (os error 2)
+      help: `ls [PROJECT]/.sentry/incidents/2026-11-21T12-34-56Z-error-oom` shows what is there
     ");
 }
 

@@ -375,6 +375,7 @@ impl World {
                     IncidentChange::Action { .. }
                     | IncidentChange::Details { .. }
                     | IncidentChange::NotActed { .. }
+                    | IncidentChange::Changes { .. }
                     | IncidentChange::Verdict { .. } => {}
                 }
                 done(self)
@@ -386,6 +387,10 @@ impl World {
                     *rows += 1;
                 }
                 done(self)
+            }
+            Todo::LookAround { .. } => {
+                let takes = self.chance.below(2_000);
+                Ok((self.now + takes, Ok(Outcome::LookedAround(Box::default()))))
             }
             Todo::RunCommand { .. } => {
                 let status = *self.chance.pick(&[Some(0), Some(0), Some(1), None]);

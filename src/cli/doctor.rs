@@ -12,7 +12,7 @@ use crate::os::clock::SystemClock;
 use crate::os::lock::{DirLock, LockError};
 use crate::os::{identity, process, watch};
 use crate::paths::Layout;
-use crate::store::rebuild;
+use crate::store::rebuild::{self, Finding};
 use crate::view::Palette;
 use crate::view::checks::{self, Check, ChecksJson, Outcome};
 use crate::view::status::Situation;
@@ -139,33 +139,43 @@ fn store(fix: bool, layout: &Layout, found: &mut Vec<Check>) -> Result<(), Failu
     const NAME: &str = "store";
     let now = SystemClock::utc();
     let io = |error: Box<dyn std::error::Error + Send + Sync>| Failure::new(FailureKind::Io, error);
-    let findings = if fix {
-        let lock = DirLock::acquire(&layout.lock()).map_err(|error| match error {
-            LockError::Held { .. } => {
-                Failure::new(FailureKind::AnotherMonitor, format!("cannot mend the store: its lock is {error}"))
-                    .hint("`sentry stop` or `sentry detach` first")
-            }
-            LockError::Os(_) => Failure::new(FailureKind::Io, error),
-        })?;
-        rebuild::fix(layout, &lock, now).map_err(|error| io(error.into()))?
-    } else {
-        rebuild::check(layout, now).map_err(|error| io(error.into()))?
-    };
-    if findings.is_empty() {
+    let look = || rebuild::check(layout, now).map_err(|error| io(error.into()));
+    let mut wrong = look()?;
+    // A store of a newer version is not even locked.
+    if fix && wrong.iter().any(|finding| finding.fixable) {
+        let lock = DirLock::acquire(&layout.lock()).map_err(lock_failure)?;
+        for finding in rebuild::fix(layout, &lock, now).map_err(|error| io(error.into()))? {
+            found.push(Check::bad(NAME, Outcome::Fixed, said(&finding), finding.remedy));
+        }
+        wrong = look()?;
+    }
+    if wrong.is_empty() {
         found
             .push(Check::ok(NAME, format!("{}: journal, picture, index and ledger are whole", layout.dot().display())));
     }
-    for finding in findings {
-        let what = format!("{}: {}", finding.path.display(), finding.what);
-        found.push(match (finding.fixable, fix) {
-            (true, true) => Check::bad(NAME, Outcome::Fixed, what, finding.remedy),
-            (true, false) => {
-                Check::bad(NAME, Outcome::Failed, what, format!("`sentry doctor --fix` does this: {}", finding.remedy))
-            }
-            (false, _) => Check::bad(NAME, Outcome::Failed, what, finding.remedy),
-        });
+    for finding in wrong {
+        let remedy = if finding.fixable && !fix {
+            format!("`sentry doctor --fix` does this: {}", finding.remedy)
+        } else {
+            finding.remedy.to_owned()
+        };
+        found.push(Check::bad(NAME, Outcome::Failed, said(&finding), remedy));
     }
     Ok(())
+}
+
+fn said(finding: &Finding) -> String {
+    format!("{}: {}", finding.path.display(), finding.what)
+}
+
+fn lock_failure(error: LockError) -> Failure {
+    match error {
+        LockError::Held { .. } => {
+            Failure::new(FailureKind::AnotherMonitor, format!("cannot mend the store: its lock is {error}"))
+                .hint("`sentry stop` or `sentry detach` first")
+        }
+        LockError::Os(_) => Failure::new(FailureKind::Io, error),
+    }
 }
 
 fn machine(root: &Path, context: &Context, found: &mut Vec<Check>) {

@@ -94,3 +94,13 @@ fn section(command: &mut clap::Command, text: &mut String) {
         section(below, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+}

@@ -427,7 +427,7 @@ mod tests {
         let dir = project(&[("autosentry.yaml", "")]);
         let (text, code) = sentry(dir.path(), &["config", "check"]);
         insta::assert_snapshot!(text, @r"
-    error: there is no `sentry.yaml` here
+    error: there is no `sentry.yaml` here or above
       at: PROJECT
       help: `sentry init --from autosentry.yaml` converts the file that is there; `-c autosentry.yaml` reads it as it is
     ");

@@ -19,8 +19,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads `-c FILE`, else `sentry.yaml` or `.sentry/sentry.yaml` of the directory or of the nearest one above. A command from the command line stands
-/// in for `process.command`, and needs no file at all.
+/// Reads `-c FILE`, else `sentry.yaml` or `.sentry/sentry.yaml` of the directory or of the nearest one above. A command
+/// from the command line stands in for `process.command`, and needs no file at all.
 ///
 /// # Errors
 /// There is no file and no command; the file cannot be read; its content is wrong.

@@ -1,8 +1,9 @@
 //! `sentry.yaml` → [`Config`]: parsed once, never re-checked. Pure: files are read by `cli`.
 //!
-//! [`yaml`] makes a tree that knows its places, [`check`] holds it against [`tables`], [`read`] turns it into values, and
-//! [`parse`](mod@parse) (with [`detectors`], [`rules`], [`healing`]) builds the [`Config`]. Everything that is wrong is
-//! collected as a [`ConfigError`] with its place; nothing stops at the first one.
+//! `yaml` makes a tree that knows its places, `check` holds it against `tables`, `read` turns it into values, and `parse`
+//! (with `detectors`, `rules`, `healing`) builds the [`Config`]. Everything that is wrong is collected as a
+//! [`ConfigError`] with its place; nothing stops at the first one. A new key is a row in `tables`, a field in the model, a
+//! line where it is read and shown, and a line in `templates/sentry.yaml`; tests find what was forgotten.
 
 mod check;
 mod convert;

@@ -18,7 +18,7 @@ use crate::detect::Language;
 /// Reads bytes as text, without a byte order mark.
 ///
 /// # Errors
-/// Bytes that are not UTF-8, or more than [`yaml::MAX_BYTES`] of them.
+/// Bytes that are not UTF-8, or more than [`super::MAX_BYTES`] of them.
 pub fn decode<'a>(bytes: &'a [u8], file: Option<&Path>) -> Result<&'a str, Vec<ConfigError>> {
     if bytes.len() > yaml::MAX_BYTES {
         let mut problems = Problems::default();

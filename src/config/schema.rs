@@ -22,7 +22,7 @@ pub fn schema() -> String {
 fn table(table: &'static Table) -> Map<String, Json> {
     let mut properties = Map::new();
     for key in table.keys {
-        let mut schema = kind(&key.kind);
+        let mut schema = or_null(kind(&key.kind));
         let doc = match key.note {
             Note::NoEffect(instead) => format!("{} No effect in this version: {instead}.", key.doc),
             Note::Differs(_) | Note::None => key.doc.to_owned(),
@@ -48,6 +48,21 @@ fn table(table: &'static Table) -> Map<String, Json> {
     out.insert("additionalProperties".to_owned(), json!(false));
     out.insert("properties".to_owned(), Json::Object(properties));
     out
+}
+
+/// A key without a value is a key that is not given.
+fn or_null(mut schema: Map<String, Json>) -> Map<String, Json> {
+    if let Some(Json::String(name)) = schema.get("type") {
+        let types = json!([name, "null"]);
+        schema.insert("type".to_owned(), types);
+    }
+    if let Some(Json::Array(words)) = schema.get_mut("enum") {
+        words.push(Json::Null);
+    }
+    if let Some(Json::Array(choices)) = schema.get_mut("anyOf") {
+        choices.push(json!({"type": "null"}));
+    }
+    schema
 }
 
 fn kind(of: &'static Kind) -> Map<String, Json> {

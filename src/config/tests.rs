@@ -167,6 +167,7 @@ fn problems() {
         ("too long", &long),
         ("duplicate key", "process:\n  command: [a]\n  command: [b]\n"),
         ("key that is no text", "? [a]\n: 1\nprocess: {command: [a]}\n"),
+        ("merge of no mapping", "process: {command: [a], <<: [b], <<: {pty: true}}\n"),
         ("unknown key", "process: {command: [a]}\ndetecters: []\n"),
         ("unknown key of elsewhere", "process: {command: [a], max_restarts: 3}\n"),
         ("unknown key of nowhere", "process: {command: [a], restart_policy: {qqqqqq: 3}}\n"),

@@ -154,11 +154,13 @@ struct Refused;
 
 enum Open {
     List { at: At, anchor: usize, items: Vec<Node> },
-    Map { at: At, anchor: usize, entries: Vec<Entry>, key: Option<Key> },
+    Map { at: At, anchor: usize, entries: Vec<Entry>, merges: Vec<(At, Node)>, key: Option<Key> },
 }
 
 enum Key {
     Text(String, At),
+    /// A plain `<<`.
+    Merge(At),
     /// Not text: reported, and its value is dropped.
     Bad,
 }
@@ -203,12 +205,12 @@ impl Builder<'_> {
             }
             Event::MappingStart(_, anchor, _) => {
                 self.count(&at, Size::ONE)?;
-                self.open.push(Open::Map { at, anchor, entries: Vec::new(), key: None });
+                self.open.push(Open::Map { at, anchor, entries: Vec::new(), merges: Vec::new(), key: None });
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::List { at, anchor, items }) => self.close(Node { at, value: Value::List(items) }, anchor),
-                Some(Open::Map { at, anchor, mut entries, key: _ }) => {
-                    self.merge(&mut entries);
+                Some(Open::Map { at, anchor, mut entries, merges, key: _ }) => {
+                    self.merge(&mut entries, merges);
                     let at = entries.first().map_or(at, |entry| entry.key_at.clone());
                     self.close(Node { at, value: Value::Map(entries) }, anchor);
                 }
@@ -243,9 +245,10 @@ impl Builder<'_> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, key, .. }) => match key.take() {
+            Some(Open::Map { entries, merges, key, .. }) => match key.take() {
                 None => {
                     *key = Some(match node.value {
+                        Value::Scalar { text, plain: true } if text == "<<" => Key::Merge(node.at),
                         Value::Scalar { text, .. } => Key::Text(text, node.at),
                         Value::List(_) | Value::Map(_) => {
                             self.problems.error(Draft::new(node.at, "a key must be text"));
@@ -254,9 +257,7 @@ impl Builder<'_> {
                     });
                 }
                 Some(Key::Text(key, key_at)) => {
-                    if key != "<<"
-                        && let Some(first) = entries.iter().find(|entry| entry.key == key)
-                    {
+                    if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                         self.problems.error(
                             Draft::new(key_at, format!("duplicate key `{key}`"))
                                 .label("given again here")
@@ -266,35 +267,30 @@ impl Builder<'_> {
                         entries.push(Entry { key, key_at, value: node });
                     }
                 }
+                Some(Key::Merge(at)) => merges.push((at, node)),
                 Some(Key::Bad) => {}
             },
         }
     }
 
     /// `<<: *anchor` (YAML 1.1 merge): the keys of the other mapping that are not given here.
-    fn merge(&mut self, entries: &mut Vec<Entry>) {
-        if !entries.iter().any(|entry| entry.key == "<<") {
-            return;
-        }
-        let (merged, mut own): (Vec<Entry>, Vec<Entry>) =
-            std::mem::take(entries).into_iter().partition(|entry| entry.key == "<<");
-        for entry in merged {
-            let sources = match entry.value.value {
+    fn merge(&mut self, entries: &mut Vec<Entry>, merges: Vec<(At, Node)>) {
+        for (at, node) in merges {
+            let sources = match node.value {
                 Value::List(items) => items,
-                value @ (Value::Map(_) | Value::Scalar { .. }) => vec![Node { at: entry.value.at, value }],
+                value @ (Value::Map(_) | Value::Scalar { .. }) => vec![Node { at: node.at, value }],
             };
             for source in sources {
                 let Value::Map(others) = source.value else {
-                    self.problems.error(Draft::new(entry.key_at.clone(), "`<<` takes a mapping or a list of mappings"));
+                    self.problems.error(Draft::new(at.clone(), "`<<` takes a mapping or a list of mappings"));
                     continue;
                 };
                 for other in others {
-                    if !own.iter().any(|entry| entry.key == other.key) {
-                        own.push(other);
+                    if !entries.iter().any(|entry| entry.key == other.key) {
+                        entries.push(other);
                     }
                 }
             }
         }
-        *entries = own;
     }
 }

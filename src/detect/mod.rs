@@ -6,6 +6,7 @@ pub mod confine;
 mod detection;
 pub mod ending;
 pub mod exit_code;
+mod hit;
 pub mod line;
 mod metric;
 mod pieces;

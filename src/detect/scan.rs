@@ -7,27 +7,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter, memchr2, memrchr2};
-use regex::bytes::Regex;
+use memchr::{memchr, memchr_iter, memchr2};
 use serde::{Deserialize, Serialize};
 
 use super::ansi::{self, Stripped};
+use super::hit::{Lines, Segment, headline, read_match};
 use super::metric::MetricValue;
 use super::pieces::{Block, LOOK_AHEAD, MAX_SEGMENT};
 use super::set::{DetectorSet, Pattern, Traceback};
 use super::trace_feed::{Place, Starter, TraceFeed};
 use super::traceback::Found;
-use super::{Detection, DetectorKind, Trace};
+use super::{Detection, DetectorKind};
 use crate::ids::{DetectorName, StreamId};
 
 /// Hits of one detector in one fed chunk that become detections; further ones are counted. A detector that fires on every line
 /// must not cost more than the scan.
 pub const MAX_HITS_PER_CHUNK: u32 = 64;
-
-/// Most characters of a message.
-const MAX_MESSAGE: usize = 200;
-/// Most characters of a capture.
-const MAX_CAPTURE: usize = 1000;
 
 /// How far a stream has been dealt with. To be stored together with what was found up to there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -429,25 +424,6 @@ enum Emit {
     Never,
 }
 
-/// A segment that was hit.
-struct Segment<'b> {
-    text: &'b [u8],
-    /// Position in the block.
-    start: usize,
-    /// End of its piece: where its detections are emitted.
-    emitted_at: usize,
-}
-
-impl<'b> Segment<'b> {
-    fn around(block: Block<'b>, inside: usize) -> Self {
-        let before = block.bytes.get(..inside).unwrap_or_default();
-        let start = memrchr2(b'\n', b'\r', before).map_or(0, |at| at + 1);
-        let piece = block.piece(start);
-        let text = block.bytes.get(start..piece.text_end).unwrap_or_default();
-        Self { text, start, emitted_at: piece.end }
-    }
-}
-
 /// One pattern in one segment.
 struct Hit<'h> {
     index: usize,
@@ -455,48 +431,6 @@ struct Hit<'h> {
     number: u64,
     segment: &'h Segment<'h>,
     clean: &'h [u8],
-}
-
-/// Counts lines up to ascending positions.
-struct Lines {
-    number: u64,
-    at: usize,
-}
-
-impl Lines {
-    fn number_at(&mut self, bytes: &[u8], at: usize) -> u64 {
-        self.number += memchr_iter(b'\n', bytes.get(self.at..at).unwrap_or_default()).count() as u64;
-        self.at = at;
-        self.number
-    }
-}
-
-fn read_match(regex: &Regex, text: &[u8]) -> (String, BTreeMap<String, String>) {
-    let Some(captures) = regex.captures(text) else { return (String::new(), BTreeMap::new()) };
-    let message = captures.get(0).map_or(String::new(), |whole| shorten(whole.as_bytes(), MAX_MESSAGE));
-    let groups = regex.capture_names().zip(captures.iter()).enumerate().skip(1);
-    let groups = groups.filter_map(|(index, (name, group))| {
-        let name = name.map_or_else(|| index.to_string(), str::to_owned);
-        Some((name, shorten(group?.as_bytes(), MAX_CAPTURE)))
-    });
-    (message, groups.collect())
-}
-
-/// `Type: first line of the message`, or whichever part there is.
-fn headline(trace: &Trace) -> String {
-    let first = trace.message.lines().next().unwrap_or_default().trim_end();
-    let whole = match trace.exception.as_deref() {
-        Some(exception) if first.is_empty() => exception.to_owned(),
-        Some(exception) => format!("{exception}: {first}"),
-        None => first.to_owned(),
-    };
-    shorten(whole.as_bytes(), MAX_MESSAGE)
-}
-
-fn shorten(text: &[u8], most: usize) -> String {
-    // A character has at most four bytes.
-    let enough = text.get(..most * 4).unwrap_or(text);
-    String::from_utf8_lossy(enough).chars().take(most).collect()
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ mod tests {
                      41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n";
         let unified = "24 23 0:21 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         let part = "24 23 0:21 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
-        let rows: [(&str, &str, &str, Option<&str>, Option<&str>); 5] = [
+        let rows = [
             (
                 "mixed",
                 "4:memory:/a\n1:name=systemd:/\n0::/",

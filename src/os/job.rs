@@ -102,15 +102,17 @@ impl Job {
     pub fn spawn(spec: &JobSpec, now: Mono) -> io::Result<Self> {
         let (program, args) =
             spec.argv.split_first().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "empty command"))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(args)
             .current_dir(&spec.cwd)
             .envs(&spec.env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        process::unblocked(&mut command);
+        let mut child = command.spawn()?;
         let mut parts = || -> io::Result<_> {
             let missing = || io::Error::from(ErrorKind::BrokenPipe);
             let out = Pipe::new(child.stdout.take().ok_or_else(missing)?, spec.keep)?;

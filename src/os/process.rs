@@ -81,9 +81,16 @@ pub fn signal_group(pgid: u32, wanted: Signal) -> io::Result<bool> {
     }
 }
 
-/// Takes the exit of a child of ours, if it has ended. Never blocks. `None`: not yet, or it is no child of ours.
-pub fn reap(pidfd: BorrowedFd<'_>) -> Option<rustix::process::WaitIdStatus> {
-    waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG).ok().flatten()
+/// Takes the exit of a child of ours that has ended, so that it is no zombie any more. Never blocks. `false`: it is ours
+/// and cannot be taken yet; `true`: it was taken, or there is nothing to take (it is not ours).
+pub fn reap(pidfd: BorrowedFd<'_>) -> bool {
+    loop {
+        match waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(status) => return status.is_some(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return true,
+        }
+    }
 }
 
 /// Makes a command start as the leader of a session of its own (away from our terminal), with every signal blocked from
@@ -102,6 +109,16 @@ pub fn detached(command: &mut Command) {
             libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
             Ok(())
         });
+    }
+}
+
+/// Makes a command start with no signal blocked: std gives it the mask of the thread that starts it.
+pub fn unblocked(command: &mut Command) {
+    let none = SigSet::empty();
+    // SAFETY: sigprocmask(2) is async-signal-safe (signal-safety(7)), and the mask was made before.
+    #[expect(unsafe_code, reason = "std has no safe way to run code between fork and exec")]
+    unsafe {
+        command.pre_exec(move || Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&none), None)?));
     }
 }
 

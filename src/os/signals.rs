@@ -45,7 +45,7 @@ pub struct Signals {
 
 impl Signals {
     /// Blocks these signals and collects them. To be called before any thread is made: the mask is inherited by threads,
-    /// not shared. Programs started with `std::process::Command` get an empty mask again.
+    /// not shared. Programs that are started inherit it too: see [`crate::os::process::unblocked`].
     ///
     /// # Errors
     /// Of sigprocmask(2) and signalfd(2): too many open files.

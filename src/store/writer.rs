@@ -179,7 +179,7 @@ impl Store {
             return Ok(());
         }
         let row = IndexRow::of(incident, rule.cloned(), action.map(str::to_owned), 0);
-        let listed = row.to_line().and_then(|line| self.index_file()?.append(&line, disk::Durability::Flushed));
+        let listed = row.to_line().and_then(|line| self.index_file()?.append(&line, Durability::Flushed));
         listed.write_at("append to", &path).map_err(StoreError::from)
     }
 

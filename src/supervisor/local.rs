@@ -111,8 +111,9 @@ impl Local {
             Some(watch) => watch.drain().map_or(true, |woken| !woken.is_empty()),
             None => true,
         };
-        if news {
-            for sight in self.children.values_mut() {
+        for sight in self.children.values_mut() {
+            sight.settle();
+            if news {
                 sight.has_news();
             }
         }
@@ -121,7 +122,7 @@ impl Local {
 
 impl Supervisor for Local {
     fn start(&mut self, spec: &ChildSpec) -> Result<(), StartError> {
-        self.children.retain(|_, sight| !sight.is_over());
+        self.children.retain(|_, sight| !sight.settle());
         let sight = self.ask(spec).map_err(|(what, source)| StartError::Os { child: spec.child, what, source })?;
         self.children.insert(spec.child, sight);
         Ok(())

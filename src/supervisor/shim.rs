@@ -217,6 +217,7 @@ impl Shim<'_> {
             use std::os::unix::process::CommandExt;
             command.process_group(0);
         }
+        process::unblocked(&mut command);
         if let Some(entrance) = self.memory.entrance() {
             process::entering(&mut command, entrance);
         }

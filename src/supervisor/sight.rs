@@ -68,6 +68,7 @@ pub(super) struct Sight {
     /// Without a shim: when what is left will be killed.
     kill_at: Option<Mono>,
     killed: bool,
+    main_was_alive: bool,
     /// Processes that nobody has recorded have been seen.
     seen_strays: bool,
     leftovers: u32,
@@ -113,6 +114,7 @@ impl Sight {
             passed: None,
             kill_at: None,
             killed: false,
+            main_was_alive: false,
             seen_strays: false,
             leftovers: 0,
         }
@@ -132,14 +134,26 @@ impl Sight {
         self.news = true;
     }
 
-    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        if self.is_over() {
-            return Vec::new();
+    /// Takes the exit of a shim that has ended after it had told the end of its child, so that no zombie is left. Whether
+    /// there is nothing left to take.
+    pub(super) fn settle(&mut self) -> bool {
+        if let (true, Shim::Alive { pidfd }) = (self.is_over(), &self.shim)
+            && has_ended(pidfd.as_fd())
+            && process::reap(pidfd.as_fd())
+        {
+            self.shim = Shim::Gone;
         }
+        self.is_over() && matches!(self.shim, Shim::Gone)
+    }
+
+    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let shim = match &self.shim {
             Shim::Alive { pidfd } => Some(pidfd.as_fd()),
             Shim::Sought | Shim::Gone => None,
         };
+        if self.is_over() {
+            return shim.into_iter().collect();
+        }
         let timer = self.look_at.as_ref().and_then(|(_, timer)| timer.as_ref()).map(AsFd::as_fd);
         let main = self.main.as_ref().map(AsFd::as_fd);
         [shim, main, timer].into_iter().flatten().collect()
@@ -242,9 +256,8 @@ impl Sight {
         match &self.shim {
             Shim::Gone => {}
             Shim::Alive { pidfd } => {
-                if has_ended(pidfd.as_fd()) {
-                    // Ours, or already reaped by whoever is its parent.
-                    let _ = process::reap(pidfd.as_fd());
+                // Ours, or reaped by whoever is its parent.
+                if has_ended(pidfd.as_fd()) && process::reap(pidfd.as_fd()) {
                     self.shim = Shim::Gone;
                     self.read_record();
                 }
@@ -297,6 +310,11 @@ impl Sight {
             Some(_) | None => None,
         };
         let main_alive = self.main.is_some();
+        if self.main_was_alive && !main_alive {
+            // What is left gets a grace of its own, not the rest of the child's.
+            self.kill_at = None;
+        }
+        self.main_was_alive = main_alive;
         if let (true, Some(main), None) = (main_alive, &main, self.stop) {
             return Ok(Observed::Running { pid: main.pid });
         }

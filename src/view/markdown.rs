@@ -3,8 +3,8 @@
 //! The text is hostile: control sequences are removed from what the parser gives (it decodes `&#27;`), HTML is shown as it
 //! is written, and links show where they lead.
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
-use unicode_width::UnicodeWidthStr as _;
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::table::{Cell, Look, Table};
 use super::{Palette, clean};
@@ -138,14 +138,8 @@ impl Renderer {
                 self.prefix.push(" ".repeat(marker.width()));
                 self.marker = Some(marker);
             }
-            Tag::CodeBlock(kind) => {
+            Tag::CodeBlock(_) => {
                 self.flush();
-                if let CodeBlockKind::Fenced(language) = &kind
-                    && !language.trim().is_empty()
-                {
-                    let language = self.palette.dim(clean(language.trim()));
-                    self.block_line(&format!("{CODE_INDENT}{language}"));
-                }
                 self.code = Some(String::new());
             }
             Tag::Link { dest_url, .. } => self.links.push(dest_url.to_string()),
@@ -172,9 +166,18 @@ impl Renderer {
 
     fn end(&mut self, tag: TagEnd) {
         match tag {
-            TagEnd::Heading(_) => {
+            TagEnd::Heading(level) => {
+                let spaces = self.words.iter().filter(|word| word.spaced).count();
+                let width: usize = self.words.iter().map(|word| word.text.width()).sum();
+                let line = width.saturating_add(spaces).min(self.room());
                 self.flush();
                 self.style.heading = false;
+                // Where there is no colour, this is what tells a heading from text.
+                match level {
+                    HeadingLevel::H1 => self.block_line(&self.palette.dim("═".repeat(line))),
+                    HeadingLevel::H2 => self.block_line(&self.palette.dim("─".repeat(line))),
+                    HeadingLevel::H3 | HeadingLevel::H4 | HeadingLevel::H5 | HeadingLevel::H6 => {}
+                }
                 self.gap();
             }
             TagEnd::Strong => self.style.strong = self.style.strong.saturating_sub(1),
@@ -252,8 +255,20 @@ impl Renderer {
         if columns.iter().any(|text| !text.is_empty()) {
             table.row(columns.iter().map(|text| Cell::new(text, Look::Bold)));
         }
-        for row in rows {
-            table.row(row.iter().map(Cell::from));
+        let rows: Vec<Vec<String>> = rows.collect();
+        let widest = |column: usize| {
+            let cells = rows.iter().chain([&columns]).filter_map(|row| row.get(column));
+            cells.map(|text| text.width()).max().unwrap_or(0)
+        };
+        let last = columns.len().saturating_sub(1);
+        let taken: usize = (0..last).map(|column| widest(column).saturating_add(2)).sum();
+        for row in &rows {
+            // A report is to be read in full: the last column is wrapped, not cut.
+            let (text, others) = row.split_last().map_or(("", &[][..]), |(text, others)| (text.as_str(), others));
+            for (number, line) in wrapped(text, self.room().saturating_sub(taken).max(LEAST)).iter().enumerate() {
+                let others = others.iter().map(|text| if number == 0 { Cell::from(text) } else { Cell::default() });
+                table.row(others.chain([Cell::from(line)]));
+            }
         }
         for line in table.aligned(self.room(), self.palette).lines().skip(1) {
             self.block_line(line);
@@ -344,6 +359,35 @@ impl Renderer {
     }
 }
 
+/// Lines of at most `width` columns, broken at white space, and inside words that are longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0_usize;
+    for word in text.split_whitespace() {
+        let mut space = usize::from(used > 0);
+        if used > 0 && used.saturating_add(1).saturating_add(word.width()) > width {
+            lines.push(String::new());
+            (used, space) = (0, 0);
+        }
+        if let (1, Some(line)) = (space, lines.last_mut()) {
+            line.push(' ');
+            used = used.saturating_add(1);
+        }
+        for char in word.chars() {
+            let columns = char.width().unwrap_or(0);
+            if used > 0 && used.saturating_add(columns) > width {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(char);
+            }
+            used = used.saturating_add(columns);
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,7 +400,7 @@ mod tests {
 | | |
 | --- | --- |
 | detector | `trace` |
-| child | 2 |
+| outcome | nothing was done: the same failure came back five times in a row |
 
 ## Where
 
@@ -379,20 +423,22 @@ mod tests {
     fn report_reads_well() {
         insta::assert_snapshot!(render(REPORT, 60, Palette::plain()), @r"
         KeyError: 'port'
+        ════════════════
 
         What happened. The command ended with exit code 1 after 3 m;
         nothing was lost, see the log (log_excerpt.txt) for more.
 
         detector  trace
-        child     2
+        outcome   nothing was done: the same failure came back five
+                  times in a row
 
         Where
+        ─────
 
         1. app/config.py:12 in load with a second line
         2. library
            • nested
 
-            python
                 11  def load():
             >>> 12      return settings['port']
 

@@ -7,20 +7,20 @@ use sentry::detect::ending::{Ending, Exit};
 use sentry::supervisor::StopHow;
 
 /// One life of a child.
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// Name of the row.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What runs.
-    pub command: Cmd,
+    pub(crate) command: Cmd,
     /// What is done to it once it has printed `ready`.
-    pub act: Act,
+    pub(crate) act: Act,
     /// How it must end.
-    pub expect: Expect,
+    pub(crate) expect: Expect,
     /// Processes that outlive the main one.
-    pub leftovers: u32,
+    pub(crate) leftovers: u32,
 }
 
-pub enum Cmd {
+pub(crate) enum Cmd {
     /// For `sh -c`.
     Script(&'static str),
     /// This argv.
@@ -29,7 +29,7 @@ pub enum Cmd {
     NoDirectory,
 }
 
-pub enum Act {
+pub(crate) enum Act {
     Nothing,
     Stop {
         how: StopHow,
@@ -40,7 +40,7 @@ pub enum Act {
     Succession,
 }
 
-pub enum Expect {
+pub(crate) enum Expect {
     Code(i32),
     Signal(i32),
     /// `killed` and a stop signal that was ignored, or was SIGKILL.
@@ -50,7 +50,7 @@ pub enum Expect {
 }
 
 impl Expect {
-    pub fn holds(&self, exit: &Exit) -> bool {
+    pub(crate) fn holds(&self, exit: &Exit) -> bool {
         match (self, &exit.ending) {
             (Self::Code(code), Ending::Exited { code: is }) => code == is && !exit.killed,
             (Self::Signal(signal), Ending::Signaled { signal: is, .. }) => signal == is && !exit.killed,
@@ -73,21 +73,21 @@ const fn row(name: &'static str, script: &'static str, act: Act, expect: Expect)
 }
 
 const fn leaving(leftovers: u32, scenario: Scenario) -> Scenario {
-    let Scenario { name, command: Cmd::Script(script), act: Act::Nothing, expect, .. } = scenario else {
+    let Scenario { name, command: Cmd::Script(script), act: Nothing, expect, .. } = scenario else {
         panic!("only scripts that are left alone");
     };
-    Scenario { name, command: Cmd::Script(script), act: Act::Nothing, expect, leftovers }
+    Scenario { name, command: Cmd::Script(script), act: Nothing, expect, leftovers }
 }
 
 const fn refused(name: &'static str, argv: &'static [&'static str], errno: i32) -> Scenario {
-    Scenario { name, command: Cmd::Argv(argv), act: Act::Nothing, expect: Expect::NotStarted(errno), leftovers: 0 }
+    Scenario { name, command: Cmd::Argv(argv), act: Nothing, expect: NotStarted(errno), leftovers: 0 }
 }
 
 use Act::{Nothing, Succession};
-use Expect::{Code, Killed, Signal};
+use Expect::{Code, Killed, NotStarted, Signal};
 
 /// All of them.
-pub const SCENARIOS: &[Scenario] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     row("ends well", "echo ready", Nothing, Code(0)),
     row("ends with a code", "exit 7", Nothing, Code(7)),
     row("ends by a signal", "kill -SEGV $$", Nothing, Signal(11)),
@@ -98,13 +98,7 @@ pub const SCENARIOS: &[Scenario] = &[
     refused("does not exist on the path", &["no-such-program-anywhere"], 2),
     refused("may not be executed", &["/dev/null"], 13),
     refused("is a directory", &["/"], 13),
-    Scenario {
-        name: "has no directory",
-        command: Cmd::NoDirectory,
-        act: Nothing,
-        expect: Expect::NotStarted(2),
-        leftovers: 0,
-    },
+    Scenario { name: "has no directory", command: Cmd::NoDirectory, act: Nothing, expect: NotStarted(2), leftovers: 0 },
     row("stops when asked", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done", GRACEFUL, Code(5)),
     row("stops by default action", "echo ready; exec sleep 600", GRACEFUL, Signal(15)),
     row("stops by another signal", "trap 'exit 6' INT; echo ready; while :; do sleep 0.01; done", INTERRUPT, Code(6)),
@@ -126,7 +120,7 @@ pub const SCENARIOS: &[Scenario] = &[
         1,
         row(
             "leaves one that ignores signals and has lost its parent",
-            "mkfifo up; setsid sh -c 'trap \"\" TERM INT HUP; (echo pid $(exec sh -c \"echo \\$PPID\"); : > up; while :; do sleep 600; done) &'; cat up; exit 0",
+            "mkfifo up; setsid sh -c 'trap \"\" TERM INT HUP; (echo pid $(exec sh -c \"echo \\$PPID\"); : > up; exec sleep 600) &'; cat up; exit 0",
             Nothing,
             Code(0),
         ),

@@ -23,7 +23,6 @@ fn conforms() {
     for scenario in SCENARIOS {
         conform(scenario);
     }
-    assert_no_zombies();
 }
 
 fn conform(scenario: &Scenario) {
@@ -69,6 +68,10 @@ fn conform(scenario: &Scenario) {
     }
     assert_eq!(env.local.observe(child), Observed::Ended(exit), "{name}: the end is final");
     env.local.stop(child, StopHow::Now).unwrap();
+    if !matches!(scenario.act, Act::Succession) {
+        // The first monitor of a succession is not really dead here, so its shim remains its child.
+        assert_no_zombies(&mut env.local);
+    }
 }
 
 #[test]
@@ -89,18 +92,23 @@ fn files_are_private_and_hold_the_output_alone() {
 #[test]
 fn the_child_gets_a_plain_process() {
     let mut env = TestEnv::new();
-    let script = "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd | tr '\\n' ' '; echo; pwd; echo $GREETING $SENTRY_RUN $SENTRY_CHILD; [ $(ps -o pgid= -p $$) = $$ ] && echo leads";
+    let script = "ls /proc/self/fd | tr '\\n' ' '; echo; pwd; echo $GREETING $SENTRY_RUN $SENTRY_CHILD; [ $(ps -o pgid= -p $$) = $$ ] && echo leads; grep -E '^Sig(Blk|Ign)' /proc/self/status";
     let mut spec = env.spec(1, script);
     spec.env.insert("GREETING".into(), "good day".into());
     env.local.start(&spec).unwrap();
     env.until_ended(spec.child);
     let cwd = std::fs::canonicalize(env.path()).unwrap();
-    let expected = format!(
-        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0 1 2 3 \n{}\ngood day {} 1\nleads\n",
-        cwd.display(),
-        env.run
-    );
-    assert_eq!(env.log(spec.child), expected);
+    let expected = format!("0 1 2 3 \n{}\ngood day {} 1\nleads\n", cwd.display(), env.run);
+    let log = env.log(spec.child);
+    assert!(log.starts_with(&expected), "{log}");
+    assert_eq!(signals(&log, "SigBlk"), 0);
+    assert_eq!(signals(&log, "SigIgn"), 0);
+}
+
+/// The set of signals 1 to 31 in a line of `/proc/PID/status`; the C library keeps 32 and 33 for itself.
+fn signals(status: &str, name: &str) -> u64 {
+    let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+    u64::from_str_radix(line.split_once('\t').unwrap().1.trim(), 16).unwrap() & 0x7fff_ffff
 }
 
 #[test]
@@ -134,7 +142,7 @@ fn a_stop_at_any_moment_is_not_lost() {
         assert_eq!(exit.ending, Ending::Signaled { signal: 15, core_dumped: false });
         assert!(exit.stop_requested && !exit.killed);
     }
-    assert_no_zombies();
+    assert_no_zombies(&mut env.local);
 }
 
 #[test]
@@ -149,7 +157,7 @@ fn a_stop_that_races_with_the_end_is_harmless() {
             other => panic!("{other:?}"),
         }
     }
-    assert_no_zombies();
+    assert_no_zombies(&mut env.local);
 }
 
 /// The body of another process: a monitor that starts a child and is then killed. Does nothing in a normal test run.
@@ -202,7 +210,9 @@ fn a_killed_monitor_leaves_the_child_alone_and_its_successor_sees_the_end() {
     assert_eq!(env.record(child).process.map(|p| p.pid), Some(pid));
     std::fs::write(env.path().join("go"), "").unwrap();
     assert_eq!(env.until_ended(child).ending, Ending::Exited { code: 11 });
-    assert_eq!(env.log(child), "ready\nSigIgn:\t0000000000000000\nlast\n");
+    let log = env.log(child);
+    assert!(log.starts_with("ready\nSigIgn:") && log.ends_with("\nlast\n"), "{log}");
+    assert_eq!(signals(&log, "SigIgn"), 0, "ignored by the monitor, not by the child");
 
     // It ended long ago, and yet another monitor asks.
     env.succeed(child);
@@ -254,8 +264,8 @@ fn a_child_without_its_shim_is_stopped_with_its_tree() {
         assert_eq!((exit.stop_requested, exit.killed), (true, killed), "{case}");
         assert_eq!(env.log(spec.child).contains("asked"), asked, "{case}");
         env.assert_all_gone(spec.child);
+        assert_no_zombies(&mut env.local);
     }
-    assert_no_zombies();
 }
 
 #[test]
@@ -289,7 +299,8 @@ fn nobody_else_is_ever_signalled() {
 #[test]
 fn what_cannot_be_seen_is_unknown_before_it_is_over() {
     let mut env = TestEnv::new();
-    let at = |no| env.layout.child_record(&env.run, ChildNo(no));
+    let (layout, run) = (env.layout.clone(), env.run.clone());
+    let at = |no| layout.child_record(&run, ChildNo(no));
     std::fs::create_dir_all(env.layout.run(&env.run)).unwrap();
     ChildRecord::asked(env.run.clone(), ChildNo(1), Utc::default(), StopSignal::Term, 0).write(&at(1)).unwrap();
     std::fs::write(at(2), "{\"schema\": 1, \"run\"").unwrap();
@@ -349,7 +360,7 @@ fn a_spoilt_record_does_not_end_a_living_child() {
 #[test]
 fn a_terminal_child_has_a_terminal() {
     let mut env = TestEnv::new();
-    let mut spec = env.spec(1, "test -t 0 && test -t 1 && test -t 2 && : < /dev/tty && stty size; echo pid $$; sleep 600 & echo pid $!; printf end");
+    let mut spec = env.spec(1, "test -t 0 && test -t 1 && test -t 2 && : < /dev/tty && stty size; echo pid $$; (trap '' HUP; echo deaf; exec sleep 600) & echo pid $!; sleep 0.1; printf end");
     spec.pty = true;
     spec.env.extend([("COLUMNS".to_owned(), "132".to_owned()), ("LINES".to_owned(), "x".to_owned())]);
     env.local.start(&spec).unwrap();
@@ -426,11 +437,13 @@ fn the_shim_is_small_and_holds_nothing_of_ours() {
     eprintln!("anonymous memory of the shim: {anonymous} kB");
     assert!(anonymous < 4096, "{anonymous} kB");
     assert_eq!(std::fs::read_link(format!("/proc/{shim}/cwd")).unwrap(), std::path::Path::new("/"));
-    for fd in std::fs::read_dir(format!("/proc/{shim}/fd")).unwrap() {
-        let target = std::fs::read_link(fd.unwrap().path()).unwrap();
-        let target = target.display().to_string();
-        assert!(target == "/dev/null" || target == "anon_inode:[signalfd]", "{target}");
-    }
+    // While a record is being written, its file and directory are open as well.
+    let foreign = || -> Vec<String> {
+        let fds = std::fs::read_dir(format!("/proc/{shim}/fd")).unwrap();
+        let targets = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()).map(|t| t.display().to_string());
+        targets.filter(|t| t != "/dev/null" && t != "anon_inode:[signalfd]").collect()
+    };
+    poll_until("nothing else to be open", || foreign().is_empty().then_some(()), || format!("{:?}", foreign()));
     let stat = sentry::os::proc::stat(shim).unwrap().unwrap();
     assert_eq!(stat.session, shim, "leads its own session");
     env.local.stop(child, StopHow::Now).unwrap();

@@ -16,18 +16,18 @@ use sentry::supervisor::record::ChildRecord;
 use sentry::supervisor::{ChildSpec, Observed, Supervisor};
 
 /// Longer than anything here takes, however busy the machine is.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The supervisor under test and its directory.
-pub struct TestEnv {
-    pub local: Local,
-    pub layout: Layout,
-    pub run: RunId,
+pub(crate) struct TestEnv {
+    pub(crate) local: Local,
+    pub(crate) layout: Layout,
+    pub(crate) run: RunId,
     dir: tempfile::TempDir,
 }
 
 impl TestEnv {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         // Unlike any other run's, so that processes of tests that run at the same time are told apart.
@@ -36,16 +36,16 @@ impl TestEnv {
     }
 
     /// Another monitor of the same directory, that has started nothing.
-    pub fn succeed(&mut self, child: ChildNo) {
+    pub(crate) fn succeed(&mut self, child: ChildNo) {
         self.local = local(&self.layout);
         self.local.adopt(&self.run, child);
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn spec(&self, child: u32, script: &str) -> ChildSpec {
+    pub(crate) fn spec(&self, child: u32, script: &str) -> ChildSpec {
         ChildSpec {
             run: self.run.clone(),
             child: ChildNo(child),
@@ -58,23 +58,23 @@ impl TestEnv {
         }
     }
 
-    pub fn start(&mut self, child: u32, script: &str) -> ChildNo {
+    pub(crate) fn start(&mut self, child: u32, script: &str) -> ChildNo {
         let spec = self.spec(child, script);
         self.local.start(&spec).unwrap();
         spec.child
     }
 
-    pub fn log(&self, child: ChildNo) -> String {
+    pub(crate) fn log(&self, child: ChildNo) -> String {
         let bytes = std::fs::read(self.layout.child_log(&self.run, child)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    pub fn record(&self, child: ChildNo) -> ChildRecord {
+    pub(crate) fn record(&self, child: ChildNo) -> ChildRecord {
         self.local.record(&self.run, child).unwrap().unwrap()
     }
 
     /// Looks whenever the supervisor says that there may be something new, until there is.
-    pub fn until(&mut self, child: ChildNo, what: &str, wanted: impl Fn(&Observed) -> bool) -> Observed {
+    pub(crate) fn until(&mut self, child: ChildNo, what: &str, wanted: impl Fn(&Observed) -> bool) -> Observed {
         let begun = Instant::now();
         loop {
             let observed = self.local.observe(child);
@@ -93,14 +93,14 @@ impl TestEnv {
         }
     }
 
-    pub fn until_running(&mut self, child: ChildNo) -> u32 {
+    pub(crate) fn until_running(&mut self, child: ChildNo) -> u32 {
         match self.until(child, "to run", |o| matches!(o, Observed::Running { .. } | Observed::Ended(_))) {
             Observed::Running { pid } => pid,
             other => panic!("{other:?}"),
         }
     }
 
-    pub fn until_ended(&mut self, child: ChildNo) -> Exit {
+    pub(crate) fn until_ended(&mut self, child: ChildNo) -> Exit {
         match self.until(child, "to end", |o| matches!(o, Observed::Ended(_))) {
             Observed::Ended(exit) => exit,
             other => panic!("{other:?}"),
@@ -108,16 +108,16 @@ impl TestEnv {
     }
 
     /// Waits until the child has printed this.
-    pub fn until_log(&self, child: ChildNo, text: &str) {
+    pub(crate) fn until_log(&self, child: ChildNo, text: &str) {
         poll_until(text, || self.log(child).contains(text).then_some(()), || self.log(child));
     }
 
     /// Numbers in lines `pid N` of the log.
-    pub fn pids(&self, child: ChildNo) -> Vec<u32> {
+    pub(crate) fn pids(&self, child: ChildNo) -> Vec<u32> {
         self.log(child).lines().filter_map(|l| l.strip_prefix("pid ")?.trim().parse().ok()).collect()
     }
 
-    pub fn assert_all_gone(&self, child: ChildNo) {
+    pub(crate) fn assert_all_gone(&self, child: ChildNo) {
         for pid in self.pids(child) {
             // The number may be somebody else's by now, but not with our mark.
             let mark = format!("SENTRY_RUN={}", self.run);
@@ -125,7 +125,7 @@ impl TestEnv {
         }
     }
 
-    pub fn kill_shim(&self, child: ChildNo) {
+    pub(crate) fn kill_shim(&self, child: ChildNo) {
         let shim = self.record(child).shim.unwrap();
         kill_exactly(shim.pid);
     }
@@ -136,14 +136,14 @@ fn local(layout: &Layout) -> Local {
 }
 
 /// Kills a process that is known to be ours and waits for its end.
-pub fn kill_exactly(pid: u32) {
+pub(crate) fn kill_exactly(pid: u32) {
     let handle = process::pidfd(pid).unwrap();
     assert!(process::signal(&handle, Signal::SIGKILL).unwrap());
     assert!(wait::wait(&[handle.as_fd()], Some(PATIENCE)).unwrap().any());
 }
 
 /// Probes until there is an answer; on failure prints the last observation.
-pub fn poll_until<T>(what: &str, mut probe: impl FnMut() -> Option<T>, last: impl Fn() -> String) -> T {
+pub(crate) fn poll_until<T>(what: &str, mut probe: impl FnMut() -> Option<T>, last: impl Fn() -> String) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = probe() {
@@ -154,10 +154,16 @@ pub fn poll_until<T>(what: &str, mut probe: impl FnMut() -> Option<T>, last: imp
     }
 }
 
-/// No child of this process is left unreaped.
-pub fn assert_no_zombies() {
+/// No child of this process is left, not even as a zombie, once its supervisor has had the time to look.
+pub(crate) fn assert_no_zombies(local: &mut Local) {
     let own = std::process::id();
-    let zombies: Vec<_> =
-        proc::descendants(own).unwrap().into_iter().filter(|p| p.ppid == own && p.is_gone()).collect();
-    assert!(zombies.is_empty(), "{zombies:?}");
+    let children = || -> Vec<_> {
+        let below = proc::descendants(own).unwrap();
+        below.into_iter().filter(|p| p.ppid == own).collect()
+    };
+    let mut look = || {
+        local.observe(ChildNo(0));
+        children().is_empty().then_some(())
+    };
+    poll_until("no children", &mut look, || format!("{:?}", children()));
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const MAX_FILE: u64 = 256 * 1024;
 
 /// What a directory holds: names relative to it (`train.py`, `cmd/api/main.go`, directories with a slash at the end),
-/// and the text of the files that [`wants`] names.
+/// and the text of the files that [`super::wants`] names.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Name → text, empty where it was not read.

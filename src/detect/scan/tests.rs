@@ -197,7 +197,7 @@ fn nothing_to_look_for() {
 
 #[test]
 fn a_refused_pattern_names_its_detector() {
-    let regex = Regex::new("a*").expect("valid");
+    let regex = regex::bytes::Regex::new("a*").expect("valid");
     let detector = detector("loose", What::Pattern { regex, min_count: 1, window: Duration::ZERO });
     let error = DetectorSet::compile(&[detector]).expect_err("matches everything");
     assert_eq!(error.to_string(), "cannot compile detector `loose`");

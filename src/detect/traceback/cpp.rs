@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::cpp_valgrind::Valgrind;
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use super::{Grammar, Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace, TraceFrame};
@@ -37,6 +38,7 @@ impl Grammar for Cpp {
             r"\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*",
             r"terminate called (?:after throwing|without an active|recursively)",
             r"libc\+\+abi: ",
+            "==[0-9]+==    at 0x",
         ]
     }
 
@@ -44,6 +46,9 @@ impl Grammar for Cpp {
         let text = line.text.trim_end();
         if let Some(sanitizer) = Sanitizer::open(before, line, text) {
             return Some(Box::new(sanitizer));
+        }
+        if let Some(valgrind) = Valgrind::open(before, line) {
+            return Some(Box::new(valgrind));
         }
         let abort = abort(text)?;
         let terminates = text.starts_with("terminate called after");
@@ -74,17 +79,17 @@ impl OpenTrace for Abort {
 /// Reads a line by which a runtime says that it aborts the program.
 fn abort(text: &str) -> Option<Trace> {
     static ASSERT: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^(?:[^\s:]+: )?([^\s:][^:]*):(\d+): (?:(.+): )?(Assertion [`'].*' failed\.)$"));
+        LazyLock::new(|| pattern(r"^(?:[^\s:]+: )?([^\s:][^:]*):(\d+): (?:(.+): )?(Assertion [`'].*' failed\.)$"));
     static APPLE: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^(Assertion failed: .*), (?:function ([^,]+), )?file ([^,]+), line (\d+)\.?$"));
-    static MUSL: LazyLock<Regex> = LazyLock::new(|| regex(r"^(Assertion failed: .*) \((\S+): ([^:]+): (\d+)\)$"));
+        LazyLock::new(|| pattern(r"^(Assertion failed: .*), (?:function ([^,]+), )?file ([^,]+), line (\d+)\.?$"));
+    static MUSL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(Assertion failed: .*) \((\S+): ([^:]+): (\d+)\)$"));
     static GLIBC: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:(?:malloc|free|realloc|calloc|munmap_chunk|malloc_consolidate|_int_malloc|_int_free|tcache_thread_shutdown)\(\): .+|corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks).*|\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*.*)$",
         )
     });
     static TERMINATE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:terminate called after throwing an instance of '(.+)'|terminate called (?:without an active exception|recursively)|libc\+\+abi: terminating (?:due to|with) uncaught exception of type ([^:]+(?:::[^:]+)*)(?:: (.*))?|libc\+\+abi: .+)$",
         )
     });
@@ -140,8 +145,9 @@ enum Kind {
 impl Sanitizer {
     fn open(before: &[TextLine], line: &TextLine, text: &str) -> Option<Self> {
         static ERROR: LazyLock<Regex> =
-            LazyLock::new(|| regex(r"^(?:==\d+==\s*)?(ERROR|WARNING): ((?:[A-Za-z]+Sanitizer)(?:: (.*))?)$"));
-        static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| regex(r"^([^\s:][^:]*):(\d+):\d+: runtime error: (.+)$"));
+            LazyLock::new(|| pattern(r"^(?:==\d+==\s*)?(ERROR|WARNING): ((?:[A-Za-z]+Sanitizer)(?:: (.*))?)$"));
+        static UNDEFINED: LazyLock<Regex> =
+            LazyLock::new(|| pattern(r"^([^\s:][^:]*):(\d+):\d+: runtime error: (.+)$"));
         let ruled = before.last().filter(|before| is_rule(&before.text)).map(|before| before.number);
         if let Some(c) = ERROR.captures(text) {
             let kind = if c.get(1).is_some_and(|m| m.as_str() == "ERROR") { Kind::Error } else { Kind::Warning };
@@ -237,7 +243,8 @@ impl OpenTrace for Sanitizer {
 /// What kind of error it is: `heap-use-after-free`, `data race`, or the sanitizer itself.
 fn error_name(message: &str, description: &str) -> String {
     let tool = message.split(':').next().unwrap_or(message);
-    let ends = [" on ", " (pid=", " by ", ": ", " at "];
+    let description = description.strip_prefix("attempting ").unwrap_or(description);
+    let ends = [" on ", " (", " by ", ": ", " at "];
     let end = ends.iter().filter_map(|end| description.find(end)).min().unwrap_or(description.len());
     let name = description.get(..end).unwrap_or(description).trim();
     let class = name.contains('-')
@@ -247,38 +254,28 @@ fn error_name(message: &str, description: &str) -> String {
 
 /// `    #1 0x55b3a27311d0 in make_buffer(int) src/main.cpp:4`, with its number.
 fn stack_frame(text: &str) -> Option<(TraceFrame, u32)> {
-    static FRAME: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+#(\d+) (?:0x[0-9a-f]+ (?:in )?)?(.+)$"));
-    static PLACE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r"^(.*?) ?([^\s()][^()]*?):(\d+)(?::\d+)?(?: \(.*\))?$|^(.*?) ?\((.+)\)(?: \(BuildId: .*\))?$")
-    });
+    static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+#(\d+) (?:0x[0-9a-f]+ (?:in )?)?(.+)$"));
+    static MODULE: LazyLock<Regex> = LazyLock::new(|| pattern(r" ?\((?:BuildId: [^()]*|[^()]*\+0x[0-9a-f]+)\)$"));
     let c = FRAME.captures(text)?;
     let number = text_of(&c, 1)?.parse().ok()?;
-    let rest = c.get(2)?.as_str();
-    let (mut file, mut line, mut function) = (None, None, None);
-    // A function's own parentheses and blanks end before the last blank that is outside of any bracket.
-    if let Some((name, place)) = split_place(rest) {
-        function = Some(name.to_owned());
-        if let Some((path, number)) = path_and_line(place) {
-            file = Some(path.to_owned());
-            line = Some(number);
-        }
-    } else if let Some((path, number)) = path_and_line(rest) {
-        file = Some(path.to_owned());
-        line = Some(number);
-    } else if let Some(c) = PLACE.captures(rest) {
-        function = text_of(&c, 1).or_else(|| text_of(&c, 4));
+    let mut rest = c.get(2)?.as_str();
+    while let Some(module) = MODULE.find(rest) {
+        rest = rest.get(..module.start())?;
     }
-    let function = function.filter(|name| !name.is_empty() && !name.starts_with('('));
-    let in_app = is_app(Language::Cpp, file.as_deref(), function.as_deref());
-    Some((TraceFrame { file, line, function, in_app }, number))
+    let (name, place) = split_place(rest);
+    let (name, place) = match path_and_line(place) {
+        Some(place) => (name, Some(place)),
+        None if place == "<null>" => (name, None),
+        None => (rest, None),
+    };
+    let function = Some(name).filter(|name| !name.is_empty() && *name != "<null>");
+    let in_app = is_app(Language::Cpp, place.map(|(file, _)| file), function);
+    let (file, line) = place.unzip();
+    Some((TraceFrame { file: file.map(str::to_owned), line, function: function.map(str::to_owned), in_app }, number))
 }
 
 /// Splits `name(arguments) place` at the last blank outside of brackets.
-fn split_place(text: &str) -> Option<(&str, &str)> {
-    let text = text.strip_suffix(')').map_or(text, |inner| match inner.rfind(" (BuildId: ") {
-        Some(at) => text.get(..at).unwrap_or(text),
-        None => text,
-    });
+fn split_place(text: &str) -> (&str, &str) {
     let mut depth = 0_i32;
     let mut split = None;
     for (at, c) in text.char_indices() {
@@ -289,12 +286,11 @@ fn split_place(text: &str) -> Option<(&str, &str)> {
             _ => {}
         }
     }
-    let at = split?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
+    split.and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?))).unwrap_or(("", text))
 }
 
 fn path_and_line(place: &str) -> Option<(&str, u32)> {
-    static PATH: LazyLock<Regex> = LazyLock::new(|| regex(r"^([^()\s].*?):(\d+)(?::\d+)?$"));
+    static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^()\s].*?):(\d+)(?::\d+)?$"));
     let c = PATH.captures(place)?;
     Some((c.get(1)?.as_str(), c.get(2)?.as_str().parse().ok()?))
 }
@@ -311,7 +307,7 @@ fn is_aborting(text: &str) -> bool {
 /// Rows of the shadow memory, its legend, and the lines around them.
 fn is_table(text: &str) -> bool {
     static ROW: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:=>|  )0x[0-9a-f]+: ?[0-9a-f\[\] ]+$|^Shadow bytes? |^  [A-Z][A-Za-z ]+: +[0-9a-f ]+$|^==\d+==|^HINT: |^NOTE: |^  +This frame has |^ +\[\d+, \d+\)|^AddressSanitizer can not ",
         )
     });
@@ -321,14 +317,14 @@ fn is_table(text: &str) -> bool {
 /// Lines that introduce a stack or say what an address is.
 fn is_title(text: &str) -> bool {
     static TITLE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^(?:READ|WRITE|Direct leak|Indirect leak|freed by|previously allocated|allocated by|Thread T\d+|Address 0x|0x[0-9a-f]+ is|The signal is|  (?:Write|Read|Previous|Atomic|Location|Mutex|Thread|As if|Uninitialized) |    #|Uninitialized value|  [A-Z].* (?:created|stored|acquired) )",
         )
     });
     TITLE.is_match(text)
 }
 
-fn trace(exception: Option<String>, message: String, frames: Vec<TraceFrame>) -> Trace {
+pub(super) fn trace(exception: Option<String>, message: String, frames: Vec<TraceFrame>) -> Trace {
     let in_app_top = frames.iter().position(|frame| frame.in_app);
     Trace {
         language: Language::Cpp,

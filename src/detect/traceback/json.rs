@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::driver::Found;
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use crate::detect::{Language, Trace, TraceFrame};
 
 /// Lines that may carry a trace in a field (structlog, python-json-logger, zap, zerolog, pino, winston, logstash, log4j).
@@ -66,8 +66,9 @@ pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option
 
 /// The value of a `key="…"` pair that holds a text of several lines (logfmt, structlog's key-value renderer).
 fn quoted_text(text: &str) -> Option<String> {
-    static PAIR: LazyLock<Regex> =
-        LazyLock::new(|| regex(r#"=(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#));
+    static PAIR: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r#"=(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#)
+    });
     if !text.contains("\\n") {
         return None;
     }
@@ -145,7 +146,7 @@ fn from_text(text: &str, is_stack: bool, read_text: impl Fn(&str) -> Vec<Found>)
 
 /// Function and place in turns, as zap and `pkg/errors` write a Go stack without a header.
 fn from_go_stack(text: &str) -> Option<Trace> {
-    static PLACE: LazyLock<Regex> = LazyLock::new(|| regex(r"^\s+(\S.*\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$"));
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+(\S.*\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$"));
     let lines: Vec<&str> = text.lines().collect();
     let mut frames = Vec::new();
     for pair in lines.windows(2) {

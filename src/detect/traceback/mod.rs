@@ -2,8 +2,19 @@
 //!
 //! A [`Grammar`] knows what a trace of its language looks like, line by line. The driver (`driver.rs`) knows about streams:
 //! prefixes and interleaving, ends, caps, traces inside JSON fields. Grammars are pure and never see a prefix or a colour.
+//!
+//! | files | what they know |
+//! | --- | --- |
+//! | `driver` | which line goes to which open trace, and when a trace opens |
+//! | `little` | the lines of one open trace: taken, held, given back |
+//! | `prefix` | what launchers, collectors and loggers put in front of a line |
+//! | `json` | traces inside one structured line |
+//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
+//! | `in_app` | whose a frame is |
+//! | `lex` | pieces that grammars share |
 
 mod cpp;
+mod cpp_valgrind;
 mod driver;
 mod go;
 pub mod in_app;

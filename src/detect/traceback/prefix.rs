@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::lex::{group, pattern};
+
 /// Most prefixes that are taken off one line.
 const MAX_LAYERS: usize = 4;
 /// Most places of one line at which a trace is looked for behind a logger's head.
@@ -44,12 +46,6 @@ pub(super) enum Peel {
     All,
 }
 
-/// Builds a regular expression from a literal of this crate.
-#[expect(clippy::expect_used, reason = "the patterns are literals of this crate and every one is built in a test")]
-pub(super) fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a literal pattern is a valid regular expression")
-}
-
 /// The line with more and more of its prefixes taken off, the whole line first.
 ///
 /// A prefix that names its writer hides what is in front of it: such a line belongs to that writer alone.
@@ -80,13 +76,13 @@ pub(super) fn layers(text: &str, peel: Peel) -> Vec<Layer> {
 
 /// Byte offsets at which a logged text may begin in a line, with the head in front of each, nearest first.
 pub(super) fn heads(text: &str) -> Vec<(usize, Head, Fields)> {
-    static NAME: LazyLock<Regex> = LazyLock::new(|| regex(r"^([A-Za-z][\w.-]*): "));
+    static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([A-Za-z][\w.-]*): "));
     static SIGN: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"(?i)\b(?:trace|debug|info|notice|warn|warning|error|err|critical|crit|fatal|severe|panic|stderr|stdout)\b|\d\d:\d\d:\d\d|^[IWEF]\d{4} ",
         )
     });
-    static BREAK: LazyLock<Regex> = LazyLock::new(|| regex(r"[:\]|>)}-] |\t|\| ?|:"));
+    static BREAK: LazyLock<Regex> = LazyLock::new(|| pattern(r"[:\]|>)}-] |\t|\| ?|:"));
     let window = text.get(..floor_char_boundary(text, HEAD_WINDOW)).unwrap_or(text);
     let mut found = Vec::new();
     if let Some(captures) = NAME.captures(window) {
@@ -143,8 +139,8 @@ struct Kind {
 }
 
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
-    let kind = |pattern: &str, sure: bool, describe: fn(&Captures<'_>, &mut Layer)| Kind {
-        regex: regex(pattern),
+    let kind = |source: &str, sure: bool, describe: fn(&Captures<'_>, &mut Layer)| Kind {
+        regex: pattern(source),
         sure,
         describe,
     };
@@ -205,10 +201,6 @@ fn may_begin_prefix(text: &str) -> bool {
     text.bytes().next().is_some_and(|byte| matches!(byte, b'[' | b'(' | b'<' | b' ') || byte.is_ascii_alphanumeric())
 }
 
-fn group<'t>(captures: &Captures<'t>, index: usize) -> &'t str {
-    captures.get(index).map_or("", |found| found.as_str())
-}
-
 fn writer(layer: &mut Layer, name: &str, value: &str) {
     layer.key.push_str(name);
     layer.key.push('=');
@@ -224,7 +216,7 @@ fn stamp(layer: &mut Layer, value: &str) {
 
 fn timestamp_of(head: &str) -> Fields {
     static STAMP: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"\d{4}[-/.]\d\d[-/.]\d\d[T ,]+\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?|\d\d:\d\d:\d\d(?:[.,]\d+)?",
         )
     });

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::prefix::regex;
+use super::lex::pattern;
 use super::python_report::{Link, Report};
 use super::python_syntax::{self as syntax, Shape};
 use super::{Next, OpenTrace, Reading};
@@ -160,8 +160,8 @@ fn inside(text: &str) -> Option<&str> {
 
 /// `/srv/app/jobs.py:12 in main`, or `in <module>:3` where the source is not known.
 fn frame(text: &str) -> Option<TraceFrame> {
-    static PLACE: LazyLock<Regex> = LazyLock::new(|| regex(r"^([^\s\d].*?):(\d+)(?: in (\S.*))?$"));
-    static BARE: LazyLock<Regex> = LazyLock::new(|| regex(r"^in (\S+):(\d+)$"));
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^\s\d].*?):(\d+)(?: in (\S.*))?$"));
+    static BARE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^in (\S+):(\d+)$"));
     if let Some(c) = BARE.captures(text) {
         let line = c.get(2).and_then(|m| m.as_str().parse().ok());
         return Some(TraceFrame { file: None, line, function: c.get(1).map(|m| m.as_str().to_owned()), in_app: false });

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::prefix::regex;
+use super::lex::pattern;
 use super::python_report::{Link, Report};
 use super::python_syntax::{self as syntax, Shape};
 use super::{Next, OpenTrace, Reading};
@@ -128,11 +128,12 @@ fn header(text: &str) -> Option<&str> {
 
 fn frame(text: &str) -> Option<TraceFrame> {
     // `File /srv/x.py:3, in f(a)`, `File /srv/x.py:3`, `Cell In[2], line 3, in f(a)`.
-    static NEW: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^(?:File (\S.*?):(\d+)|((?:Cell|Input) In ?\[\d+\]),? line:? ?(\d+))(?:, in (.+))?$"));
+    static NEW: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^(?:File (\S.*?):(\d+)|((?:Cell|Input) In ?\[\d+\]),? line:? ?(\d+))(?:, in (.+))?$")
+    });
     // `/srv/x.py in f(a)`, `<ipython-input-2-0f> in <module>`, `Input In [2], in <cell line: 1>()`.
     static OLD: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r"^(?:File )?((?:/|~|[A-Za-z]:\\)\S*|<ipython-input-[^>]+>|Input In ?\[\d+\],)(?: in (.+))$")
+        pattern(r"^(?:File )?((?:/|~|[A-Za-z]:\\)\S*|<ipython-input-[^>]+>|Input In ?\[\d+\],)(?: in (.+))$")
     });
     let function = |name: &str| name.split('(').next().unwrap_or(name).trim().to_owned();
     if let Some(c) = NEW.captures(text) {
@@ -152,6 +153,6 @@ fn frame(text: &str) -> Option<TraceFrame> {
 
 /// `----> 2     return d["x"]`.
 fn arrow(text: &str) -> Option<u32> {
-    static ARROW: LazyLock<Regex> = LazyLock::new(|| regex(r"^-+> ?(\d+)\b"));
+    static ARROW: LazyLock<Regex> = LazyLock::new(|| pattern(r"^-+> ?(\d+)\b"));
     ARROW.captures(text)?.get(1)?.as_str().parse().ok()
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use super::python_syntax::{self as syntax, Shape};
 use super::{Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
@@ -28,7 +28,7 @@ pub(super) struct Fault {
 impl Fault {
     /// Opens at `Fatal Python error: Segmentation fault` or `Timeout (0:00:05)!`.
     pub(super) fn open(line: &TextLine) -> Option<Self> {
-        static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| regex(r"^Timeout \(\d+:\d\d:\d\d(?:\.\d+)?\)!$"));
+        static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Timeout \(\d+:\d\d:\d\d(?:\.\d+)?\)!$"));
         let text = line.text.trim_end();
         let (exception, message) = match text.strip_prefix("Fatal Python error: ") {
             Some(message) => ("Fatal Python error", message.to_owned()),

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use super::python_report::Link;
 use super::python_syntax::{self as syntax, Shape};
 use super::{Next, OpenTrace, Reading};
@@ -57,7 +57,7 @@ impl Failure {
 
     fn error_line(&mut self, error: &str) -> Next {
         static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-            regex(
+            pattern(
                 r"^((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit|Iteration|Failed|Timeout|[a-z]\w*))(?::(?: (.*))?)?$",
             )
         });
@@ -170,7 +170,7 @@ fn is_section(text: &str) -> bool {
 /// `test_cart.py:8: AssertionError`, `cart.py:2: in price`, `cart.py:2: `.
 fn location(text: &str) -> Option<(&str, Option<u32>, &str)> {
     static LOCATION: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^([^\s:][^:]*\.(?:py|pyx)|<[^>]+>):(\d+):(?: (in .+|[A-Za-z_][\w.]*))?$"));
+        LazyLock::new(|| pattern(r"^([^\s:][^:]*\.(?:py|pyx)|<[^>]+>):(\d+):(?: (in .+|[A-Za-z_][\w.]*))?$"));
     let c = LOCATION.captures(text)?;
     let line = c.get(2).and_then(|m| m.as_str().parse().ok());
     Some((c.get(1)?.as_str(), line, c.get(3).map_or("", |m| m.as_str())))

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::prefix::regex;
+use super::lex::pattern;
 use super::python_report::Link;
 use crate::detect::TraceFrame;
 
@@ -61,7 +61,7 @@ impl FrameLine<'_> {
 /// Tells what a line is.
 pub(super) fn shape(text: &str) -> Shape<'_> {
     static EXCEPTION: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^([\p{L}_]\w*(?:\.(?:[\p{L}_]\w*|<locals>))*(?:\([\w.]+\))?)(?::(?: (.*))?)?$"));
+        LazyLock::new(|| pattern(r"^([\p{L}_]\w*(?:\.(?:[\p{L}_]\w*|<locals>))*(?:\([\w.]+\))?)(?::(?: (.*))?)?$"));
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Shape::Blank;
@@ -92,7 +92,7 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
 }
 
 fn frame(trimmed: &str) -> Option<FrameLine<'_>> {
-    static FRAME: LazyLock<Regex> = LazyLock::new(|| regex(r#"^File "(.+?)", line (\d+)(?:, in (.+)| in (.+))?$"#));
+    static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^File "(.+?)", line (\d+)(?:, in (.+)| in (.+))?$"#));
     // Loguru marks the frame that caught the exception.
     let trimmed = trimmed.strip_prefix("> ").unwrap_or(trimmed);
     if !trimmed.starts_with("File \"") {
@@ -173,7 +173,7 @@ pub(super) fn is_known_continuation(text: &str) -> bool {
 /// Whether a line looks like a log record, a command or a rule, so that it cannot be part of a message.
 pub(super) fn is_log(text: &str) -> bool {
     static LOG: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r#"^\s*[\[(<]?\d{4}[-/.]\d\d[-/.]\d\d\b|^\s*\[?\d\d:\d\d:\d\d|^\d\d[./-]\d\d[./-]\d{4}\b|^\[|^\s*\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL)\b|^[IWEF]\d{4} |^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|^\{"|^[+$#>] |^[=*_#-]{5,}|^\d+\.\d+\.\d+\.\d+ |^(?:time|level|ts|severity)="#,
         )
     });

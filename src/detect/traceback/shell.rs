@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::in_app::is_app;
-use super::prefix::regex;
+use super::lex::pattern;
 use super::{Grammar, Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace, TraceFrame};
@@ -25,14 +25,15 @@ impl Grammar for Shell {
         &[
             r"\.(?:sh|bash|ksh|zsh|bats):[0-9]+",
             r"^[0-9]+ [A-Za-z_][A-Za-z0-9_:.-]* [^ ]+\.(?:sh|bash|ksh|zsh|bats)$",
-            r": line [0-9]+: (?:syntax error|.*: (?:unbound variable|command not found|bad substitution|parameter (?:null or )?not set))",
+            r": line [0-9]+: (?:syntax error|.*: (?:unbound variable|command not found|bad substitution))",
+            r": [0-9]+: (?:Syntax error|.*: parameter not set)",
         ]
     }
 
     fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
         let text = line.text.trim_end();
         if let Some((frame, message)) = shell_error(text) {
-            let syntax = message.starts_with("syntax error");
+            let syntax = message.starts_with("syntax error near");
             return Some(Box::new(Stack { frames: vec![frame], message, first_line: line.number, sure: true, syntax }));
         }
         let frame = stack_frame(text)?;
@@ -90,8 +91,8 @@ impl OpenTrace for Stack {
 /// `./run.sh: line 12: FOO: unbound variable`: an error after which the script cannot go on as written.
 fn shell_error(text: &str) -> Option<(TraceFrame, String)> {
     static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
-            r"^(\S+): (?:line )?(\d+): ((?:syntax error|[^:]+: (?:unbound variable|command not found|bad substitution|parameter (?:null or )?not set)).*)$",
+        pattern(
+            r"^(\S+): (?:line )?(\d+): ((?:[Ss]yntax error|[^:]+: (?:unbound variable|command not found|bad substitution|parameter not set)).*)$",
         )
     });
     let c = ERROR.captures(text)?;
@@ -102,10 +103,10 @@ fn shell_error(text: &str) -> Option<(TraceFrame, String)> {
 fn stack_frame(text: &str) -> Option<TraceFrame> {
     // `caller`: line, function, file.
     static CALLER: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^\s*(\d+) ([A-Za-z_][\w:.-]*) (\S+\.(?:sh|bash|ksh|zsh|bats))$"));
+        LazyLock::new(|| pattern(r"^\s*(\d+) ([A-Za-z_][\w:.-]*) (\S+\.(?:sh|bash|ksh|zsh|bats))$"));
     // `    at upload (./deploy.sh:13)`, `  #1 upload ./deploy.sh:13`, `  ./deploy.sh:13 in upload`.
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        regex(
+        pattern(
             r"^\s+(?:[#\[]?\d+[\]:.)]*\s+)?(?:at |in |from |called from |-> )?(?:([A-Za-z_][\w:-]*)(?:\(\))?,? (?:at |in |from )?)?\(?([^\s()]+\.(?:sh|bash|ksh|zsh|bats)):(\d+)\)?(?:[:,]? (?:in )?(?:function )?\(?([A-Za-z_][\w:-]*)(?:\(\))?\)?)?$",
         )
     });
@@ -120,11 +121,12 @@ fn stack_frame(text: &str) -> Option<TraceFrame> {
 /// The line above a call stack that says what has failed.
 fn headline(before: &[TextLine]) -> Option<(u64, String)> {
     static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r"(?i)\b(?:error|err|fail(?:ed|ure)?|fatal|abort(?:ed|ing)?|exit(?:ed)?|status|rc=?|code|trap)\b")
+        pattern(r"(?i)\b(?:error|err|fail(?:ed|ure)?|fatal|abort(?:ed|ing)?|exit(?:ed)?|status|rc=?|code|trap)\b")
     });
     static TITLE: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"(?i)^\s*(?:call ?stack|stack ?trace|back ?trace|stack)\b.*:$"));
-    static LEVEL: LazyLock<Regex> = LazyLock::new(|| regex(r"^\[?(?:ERROR|FATAL|ERR|error|fatal)\]?:? +"));
+        LazyLock::new(|| pattern(r"(?i)^\s*(?:call ?stack|stack ?trace|back ?trace|stack)\b.*:$"));
+    static LEVEL: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^\[?(?:ERROR|FATAL|ERR|error|fatal|Error|Fatal)\]?:? +"));
     let mut lines = before.iter().rev().filter(|line| !line.text.trim().is_empty());
     let mut line = lines.next()?;
     if TITLE.is_match(&line.text) {
@@ -140,5 +142,75 @@ fn frame(file: &str, line: &str, function: Option<&str>) -> TraceFrame {
         line: line.parse().ok(),
         function: function.map(str::to_owned),
         in_app: is_app(Language::Shell, Some(file), function),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<String> {
+        let lines: Vec<TextLine> = (1..)
+            .zip(text.lines())
+            .map(|(number, text)| TextLine { number, text: text.to_owned(), ..TextLine::default() })
+            .collect();
+        let (at, mut open) = (0..lines.len()).find_map(|at| Some((at, Shell.open(&lines[..at], &lines[at])?)))?;
+        let mut last = lines[at].number;
+        for line in &lines[at + 1..] {
+            match open.push(line) {
+                Next::Take => last = line.number,
+                Next::TakeAndEnd => {
+                    last = line.number;
+                    break;
+                }
+                Next::Hold | Next::End => break,
+            }
+        }
+        let reading = open.finish()?;
+        let frames = reading.trace.frames.iter().map(|frame| {
+            format!(
+                "{}:{} {}",
+                frame.file.as_deref().unwrap(),
+                frame.line.unwrap(),
+                frame.function.as_deref().unwrap_or("-")
+            )
+        });
+        let frames: Vec<String> = frames.collect();
+        Some(format!("{}-{last} {} [{}]", reading.first_line, reading.trace.message, frames.join(", ")))
+    }
+
+    #[test]
+    fn stacks_and_errors_are_read() {
+        // (name, text, what is read)
+        let rows = [
+            (
+                "caller",
+                "go\nstep failed: rc=1\n5 g ./a.sh\n7 main ./a.sh\n",
+                Some("2-4 step failed: rc=1 [./a.sh:5 g, ./a.sh:7 main]"),
+            ),
+            ("at name (file:line)", "ERROR: x failed\n    at f (./a.sh:3)\n", Some("1-2 x failed [./a.sh:3 f]")),
+            (
+                "titled, numbered",
+                "Error: exit 1\nCall stack:\n  [1] f at ./e.sh:4\n  [2] main at ./e.sh:5\n",
+                Some("1-4 exit 1 [./e.sh:4 f, ./e.sh:5 main]"),
+            ),
+            ("file first", "failed\n  ./e.sh:4 in f\n", Some("1-2 failed [./e.sh:4 f]")),
+            (
+                "bash, unset",
+                "./b.sh: line 3: NOPE: unbound variable\n",
+                Some("1-1 NOPE: unbound variable [./b.sh:3 -]"),
+            ),
+            ("dash, unset", "./b.sh: 3: NOPE: parameter not set\n", Some("1-1 NOPE: parameter not set [./b.sh:3 -]")),
+            (
+                "bash repeats the line",
+                "a.sh: line 4: syntax error near unexpected token `fi'\na.sh: line 4: `fi'\nbye",
+                Some("1-2 syntax error near unexpected token `fi' [a.sh:4 -]"),
+            ),
+            ("no sign of a failure", "sourced\n  ./e.sh:4 in f\n", None),
+            ("a linter's finding", "checking\n./e.sh:4: note: use local\n", None),
+        ];
+        for (name, text, expected) in rows {
+            assert_eq!(read(text).as_deref(), expected, "{name}");
+        }
     }
 }
