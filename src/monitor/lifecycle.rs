@@ -1,6 +1,6 @@
 //! Children: started, seen, ended, and what an end means when no healer knows better.
 
-use super::effect::{Effect, Effects, Level};
+use super::effect::{Effect, Effects, Level, NotificationKind};
 use super::event::{Outcome, Seen};
 use super::memory::{ChildFacts, Memory, Phase, RunFacts, StreamFacts, Then};
 use super::state::State;
@@ -163,6 +163,9 @@ impl State {
     /// A child ended by itself: its end is a detection unless it was a success, and a healer or the lifecycle decides.
     fn child_is_done(&mut self, no: ChildNo, exit: Exit, fx: &mut Effects) {
         self.set_phase(Phase::Settling);
+        if exit.is_success() {
+            self.memory.restarts.succeeded();
+        }
         if exit.was_never_tried() {
             // No failure of the command: an earlier monitor died between the decision and the start.
             fx.say(Level::Info, format!("child {no} was never started; starting the next one"));
@@ -309,6 +312,9 @@ impl State {
         };
         self.run_ends_for_attempts(&why, fx);
         fx.say(level, format!("run over: {why} (exit code {code})"));
+        if code != 0 {
+            fx.notify(NotificationKind::Exit, format!("run over: {why} (exit code {code})"), None);
+        }
         self.note(format!("run over: {why}"));
         self.set_phase(Phase::Over { code, held: code == HELD, why });
     }
