@@ -560,6 +560,12 @@ fn random_config(chance: &mut Chance) -> Config {
             },
         })
         .chain([Detector {
+            name: DetectorName::new("stall"),
+            severity: Severity::Error,
+            cooldown: Duration::from_secs(60),
+            what: What::Stall { metric: None, no_progress: Duration::from_secs(100) },
+        }])
+        .chain([Detector {
             name: DetectorName::new("traceback"),
             severity: Severity::Error,
             cooldown: Duration::ZERO,
@@ -584,7 +590,7 @@ fn random_config(chance: &mut Chance) -> Config {
         .map(|at| Rule {
             name: RuleName::new(format!("rule-{at}")),
             when: Match {
-                detector: Some(DetectorName::new(*chance.pick(&["oom", "net", "traceback", "exit_code"]))),
+                detector: Some(DetectorName::new(*chance.pick(&["oom", "net", "traceback", "exit_code", "stall"]))),
                 ..Match::default()
             },
             action: chance.pick(&actions).clone(),
