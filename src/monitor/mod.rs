@@ -6,6 +6,7 @@ mod decide;
 pub mod effect;
 pub mod event;
 mod follow;
+mod frames;
 pub mod journal_line;
 mod lifecycle;
 mod look_around;
