@@ -254,6 +254,8 @@ pub struct Attempt {
     pub no: AttemptNo,
     /// Incident.
     pub incident: IncidentId,
+    /// Child that the incident happened in.
+    pub of: ChildNo,
     /// `rule oom_halve_batch`, `policy`.
     pub healer: String,
     /// `restart`, …

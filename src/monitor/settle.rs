@@ -219,6 +219,7 @@ impl State {
         self.note(format!("incident {}", incident.id));
         self.failure_seen(&incident, fx);
 
+        let before = Box::new(self.picture_of_run());
         let decision = self.decide(&incident);
         self.write_down(&decision, &mut incident);
         self.memory.incidents.push(IncidentNote {
@@ -235,7 +236,7 @@ impl State {
         let slim = slim(&incident);
         let (since, files) = (self.memory.last_healthy, files_of_frames(&incident));
         let id = incident.id.clone();
-        self.intend(Todo::WriteIncident { incident: Box::new(incident) });
+        self.intend(Todo::WriteIncident { incident: Box::new(incident), before });
         if since.is_some() || !files.is_empty() {
             self.intend(Todo::LookAround { id, since, files });
         }

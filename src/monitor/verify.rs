@@ -1,6 +1,6 @@
 //! Verdicts: kept means progress, not silence.
 
-use super::effect::{Effects, Level};
+use super::effect::{Effects, Level, NotificationKind};
 use super::memory::Attempt;
 use super::state::State;
 use super::todo::{IncidentChange, Todo};
@@ -57,18 +57,23 @@ impl State {
             .collect();
         for (no, same, same_detector) in judged {
             if same {
-                self.let_fall(no, Verdict::Regressed, &format!("the same failure came back: {}", incident.id), fx);
+                self.let_fall(no, Verdict::Regressed, &format!("seen again as {}", incident.id), fx);
             } else if same_detector {
                 self.let_fall(
                     no,
                     Verdict::Regressed,
-                    &format!("detector `{}` fired again: {}", incident.root.detector, incident.id),
+                    &format!("detector `{}` fired again, see {}", incident.root.detector, incident.id),
                     fx,
                 );
             } else if died {
-                self.let_fall(no, Verdict::Crashed, &format!("the child died of something else: {}", incident.id), fx);
+                self.let_fall(
+                    no,
+                    Verdict::Crashed,
+                    &format!("the child died of something else, see {}", incident.id),
+                    fx,
+                );
             } else if let Some(attempt) = self.memory.attempts.iter_mut().find(|attempt| attempt.no == no) {
-                attempt.tainted.get_or_insert_with(|| format!("something else failed meanwhile: {}", incident.id));
+                attempt.tainted.get_or_insert_with(|| format!("something else failed meanwhile, see {}", incident.id));
                 self.touched = true;
             }
         }
@@ -156,6 +161,10 @@ impl State {
             format!("attempt {} ({} by {}): {}, {why}", no.0, attempt.action, attempt.healer, verdict.as_str()),
         );
         self.note(format!("attempt {}: {}", no.0, verdict.as_str()));
+        if verdict == Verdict::Regressed {
+            let title = format!("[{}] {} did not hold: {why}", attempt.detector, attempt.action);
+            fx.notify(NotificationKind::Regression, title, Some(attempt.incident.clone()));
+        }
         match verdict {
             Verdict::Kept => {
                 self.memory.restarts.verified();
