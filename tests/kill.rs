@@ -53,7 +53,9 @@ fn a_killed_monitor_loses_and_doubles_nothing() {
 }
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not `{text}`")))
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not `{text}`")))
 }
 
 fn configuration(seed: u64) -> String {
@@ -131,7 +133,8 @@ fn judge(env: &TestEnv) {
 
     let counted = |detector: &str| state["detectors"][detector]["detections"].as_u64().unwrap_or(0);
     let seen: BTreeMap<u64, u64> = DIGITS.map(|digit| (digit, counted(&format!("line_{digit}")))).collect();
-    let printed: BTreeMap<u64, u64> = DIGITS.map(|digit| (digit, (truth.lines + 10 - digit) / 10 - u64::from(digit == 0))).collect();
+    let printed: BTreeMap<u64, u64> =
+        DIGITS.map(|digit| (digit, (truth.lines + 10 - digit) / 10 - u64::from(digit == 0))).collect();
     assert_eq!(seen, printed, "numbered lines by their last digit, of {}", truth.lines);
 
     let incidents = incidents(env);
@@ -144,18 +147,27 @@ fn judge(env: &TestEnv) {
             None if root["kind"] == "exit_code" => silent += 1,
             None => panic!("incident {id} was not planted: {}", incident["message"]),
         }
-        let fatal = planted_number(root).is_some_and(|planted| truth.planted.get(&planted).is_some_and(|how| how != "survived"));
+        let fatal = planted_number(root)
+            .is_some_and(|planted| truth.planted.get(&planted).is_some_and(|how| how != "survived"));
         assert_eq!(incident["exit"].is_object(), fatal || root["kind"] == "exit_code", "{id}: {incident:#}");
     }
-    let with_words: Vec<u64> = truth.planted.iter().filter(|(_, how)| *how != "silent").map(|(planted, _)| *planted).collect();
+    let with_words: Vec<u64> =
+        truth.planted.iter().filter(|(_, how)| *how != "silent").map(|(planted, _)| *planted).collect();
     let doubled: Vec<_> = recorded.iter().filter(|(_, ids)| ids.len() > 1).collect();
     assert!(doubled.is_empty(), "failures with more than one incident: {doubled:?}");
-    let missing: Vec<_> = with_words.iter().filter(|planted| !recorded.contains_key(planted)).map(|planted| (planted, &truth.planted[planted])).collect();
+    let missing: Vec<_> = with_words
+        .iter()
+        .filter(|planted| !recorded.contains_key(planted))
+        .map(|planted| (planted, &truth.planted[planted]))
+        .collect();
     assert!(missing.is_empty(), "failures without an incident: {missing:?}\n{}", env.tree());
     assert_eq!(recorded.len(), with_words.len(), "incidents of failures that were not planted");
     assert_eq!(silent, truth.planted.len() - with_words.len(), "incidents of ends without words");
     assert_eq!(state["incidents_total"], incidents.len());
-    assert_eq!(counted("planted"), truth.planted.values().filter(|how| !matches!(how.as_str(), "silent" | "raise")).count() as u64);
+    assert_eq!(
+        counted("planted"),
+        truth.planted.values().filter(|how| !matches!(how.as_str(), "silent" | "raise")).count() as u64
+    );
     assert_eq!(counted("traceback"), truth.planted.values().filter(|how| *how == "raise").count() as u64);
     ledger_is_complete(env);
 }
@@ -163,7 +175,8 @@ fn judge(env: &TestEnv) {
 /// The number of the failure that an incident is about.
 fn planted_number(root: &Value) -> Option<u64> {
     let captured = root["captures"]["planted"].as_str().map(str::to_owned);
-    let raised = root["trace"]["message"].as_str().and_then(|message| message.strip_prefix("planted ")).map(str::to_owned);
+    let raised =
+        root["trace"]["message"].as_str().and_then(|message| message.strip_prefix("planted ")).map(str::to_owned);
     captured.or(raised).and_then(|text| text.trim().parse().ok())
 }
 
@@ -178,8 +191,9 @@ fn incidents(env: &TestEnv) -> BTreeMap<String, Value> {
             folders.insert(name, serde_json::from_slice(&incident).unwrap());
         }
     }
-    let rows: Vec<String> =
-        json_lines(&env.read(".sentry/incidents/index.jsonl")).map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+    let rows: Vec<String> = json_lines(&env.read(".sentry/incidents/index.jsonl"))
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect();
     let unique: BTreeSet<&String> = rows.iter().collect();
     assert_eq!(unique.len(), rows.len(), "an incident is in the index twice");
     assert_eq!(unique, folders.keys().collect::<BTreeSet<_>>(), "index and folders differ");
@@ -197,7 +211,8 @@ fn ledger_is_complete(env: &TestEnv) {
     for row in rows {
         attempts.entry(row[attempt].parse().unwrap()).or_default().push(row[status]);
     }
-    let odd: Vec<_> = attempts.iter().filter(|(_, rows)| rows.len() != 2 || rows[0] != "pending" || rows[1] == "pending").collect();
+    let odd: Vec<_> =
+        attempts.iter().filter(|(_, rows)| rows.len() != 2 || rows[0] != "pending" || rows[1] == "pending").collect();
     assert!(odd.is_empty(), "attempts without one beginning and one verdict: {odd:?}");
     let numbers: Vec<u64> = attempts.keys().copied().collect();
     assert_eq!(numbers, (1..=attempts.len() as u64).collect::<Vec<_>>());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::ControlAnswer;
-use super::effect::Level;
+use super::effect::{Level, Notification};
 use super::event::{Event, Outcome};
 use super::journal_line::{Differ, JournalLine};
 use super::look_around;
@@ -18,7 +18,7 @@ use super::status::StateFile;
 use super::streams::Streams;
 use super::talk::Talk;
 use super::todo::{Intent, LedgerRow, Todo, TodoId};
-use crate::config::Config;
+use crate::config::{Config, Notifier};
 use crate::detect::{Detection, DetectorSet};
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
@@ -323,6 +323,18 @@ impl Hands {
     pub(super) fn say(&mut self, level: Level, line: &str, now: Utc) {
         let line = self.redactor.redact(line);
         self.talk.say(level, &line, now);
+    }
+
+    /// Tells whoever is to be told. `log` is the only way there is: a line in `sentry.log`, marked as a notification.
+    pub(super) fn notify(&mut self, notification: &Notification, config: &Config, now: Utc) {
+        let title = self.redactor.redact(&notification.title);
+        for notifier in &config.notifiers {
+            match notifier {
+                Notifier::Log => {
+                    self.talk.notify(notification.kind.as_str(), &title, notification.incident.as_ref(), now)
+                }
+            }
+        }
     }
 
     /// Says what is wrong with the monitor itself, the same thing once a minute at most.

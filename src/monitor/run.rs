@@ -307,6 +307,7 @@ impl Monitor {
                 }
                 Effect::Answer { id, answer } => self.hands.answer(&id, &answer, now.utc),
                 Effect::Say(level, line) => self.hands.say(level, &line, now.utc),
+                Effect::Notify(notification) => self.hands.notify(&notification, &self.state.config, now.utc),
                 Effect::Leave(leave) => self.leaving = Some(leave),
             }
         }

@@ -94,14 +94,19 @@ impl Todo {
     pub fn writes(&self) -> bool {
         match self {
             Self::WriteIncident { .. } | Self::UpdateIncident { .. } | Self::Ledger { .. } => true,
-            Self::LookAround { .. } | Self::StartChild { .. } | Self::StopChild { .. } | Self::RunCommand { .. } => false,
+            Self::LookAround { .. } | Self::StartChild { .. } | Self::StopChild { .. } | Self::RunCommand { .. } => {
+                false
+            }
         }
     }
 
     /// Whether it only writes the record, and so makes sense after its run is over.
     pub fn is_record(&self) -> bool {
         match self {
-            Self::WriteIncident { .. } | Self::UpdateIncident { .. } | Self::LookAround { .. } | Self::Ledger { .. } => true,
+            Self::WriteIncident { .. }
+            | Self::UpdateIncident { .. }
+            | Self::LookAround { .. }
+            | Self::Ledger { .. } => true,
             Self::StartChild { .. } | Self::StopChild { .. } | Self::RunCommand { .. } => false,
         }
     }
