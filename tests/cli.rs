@@ -1,9 +1,5 @@
 //! The command line from outside: what goes to which stream, and with which code it ends.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "tests write files and stop at the first surprise"
-)]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests write files and stop at the first surprise")]
 
 mod common;
 
