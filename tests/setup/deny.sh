@@ -37,5 +37,5 @@ for dependency in json.load(sys.stdin)["packages"][0]["dependencies"]:
     if not re.search(r"\b%s\b" % name, source):
         print(dependency["name"])
 ')
-[ -z "$unused" ] || { echo "deny: nothing uses" $unused >&2; exit 1; }
+[ -z "$unused" ] || { printf 'deny: nothing uses %s\n' "$unused" >&2; exit 1; }
 echo "deny: $count packages, all licences compatible, none unused"
