@@ -22,10 +22,7 @@ use crate::detect::Language;
 pub fn decode<'a>(bytes: &'a [u8], file: Option<&Path>) -> Result<&'a str, Vec<ConfigError>> {
     if bytes.len() > yaml::MAX_BYTES {
         let mut problems = Problems::default();
-        problems.error(Draft::new(
-            0..0,
-            format!("the file has {} bytes; at most {} are read", bytes.len(), yaml::MAX_BYTES),
-        ));
+        problems.error(Draft::new(0..0, format!("the file has more than {} bytes", yaml::MAX_BYTES)));
         return Err(problems.place("", file).0);
     }
     match std::str::from_utf8(bytes) {
