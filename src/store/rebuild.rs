@@ -282,7 +282,11 @@ fn check_attempts(layout: &Layout, incidents: &Incidents, findings: &mut Vec<Fin
     if missing > 0 {
         findings.push(Finding {
             wrong: Wrong::LedgerIncomplete,
-            what: format!("{missing} missing of the rows that incidents tell of"),
+            what: if missing == 1 {
+                "1 row that an incident tells of is missing".to_owned()
+            } else {
+                format!("{missing} rows that incidents tell of are missing")
+            },
             path: layout.attempts(),
             remedy: "add them from the incidents",
             fixable: true,
