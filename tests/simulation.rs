@@ -69,7 +69,8 @@ impl Child {
             _ => Ending::Lost { why: "its shim was killed".into() },
         };
         let runs = !matches!(ending, Ending::NotStarted { .. });
-        let mut times: Vec<u64> = (0..if runs { chance.below(5) } else { 0 }).map(|_| up_at + chance.below(ends_at - up_at)).collect();
+        let mut times: Vec<u64> =
+            (0..if runs { chance.below(5) } else { 0 }).map(|_| up_at + chance.below(ends_at - up_at)).collect();
         times.sort_unstable();
         let prints = times.into_iter().enumerate().map(|(at, time)| (time, detection(no, at as u64, chance))).collect();
         let exit = Exit { ending, oom: OutOfMemory::NoSign, leftovers: 0, stop_requested: false, killed: false };
@@ -100,7 +101,11 @@ impl Child {
 }
 
 fn detection(child: ChildNo, at: u64, chance: &mut Chance) -> Detection {
-    let (name, kind) = *chance.pick(&[("oom", DetectorKind::Pattern), ("net", DetectorKind::Pattern), ("traceback", DetectorKind::Traceback)]);
+    let (name, kind) = *chance.pick(&[
+        ("oom", DetectorKind::Pattern),
+        ("net", DetectorKind::Pattern),
+        ("traceback", DetectorKind::Traceback),
+    ]);
     let severity = *chance.pick(&[Severity::Error, Severity::Error, Severity::Warning, Severity::Critical]);
     Detection {
         detector: DetectorName::new(name),
@@ -182,8 +187,16 @@ impl World {
         assert!(troubles.is_empty(), "{troubles:?}");
         let restored = memory.todo.iter().map(|intent| intent.id.0).collect();
         let state = State::new(self.config.clone(), memory, BTreeMap::new(), false, self.now());
-        let mut hands =
-            Hands { state, differ: Differ::default(), reading: ChildNo(0), read: 0, last_seen: None, restored, jobs: Vec::new(), leaving: None };
+        let mut hands = Hands {
+            state,
+            differ: Differ::default(),
+            reading: ChildNo(0),
+            read: 0,
+            last_seen: None,
+            restored,
+            jobs: Vec::new(),
+            leaving: None,
+        };
         if hands.state.memory.run.is_none() {
             hands.state.new_run(RunId::new("run"), vec!["train".into()]);
         }
@@ -350,7 +363,7 @@ impl World {
             }
             Effect::Say(_, line) => self.note(&format!("          {line}")),
             Effect::Leave(leave) => hands.leaving = Some(leave),
-            Effect::FlushSilence(_) | Effect::ReadConfig { .. } | Effect::Answer { .. } => {}
+            Effect::Notify(_) | Effect::FlushSilence(_) | Effect::ReadConfig { .. } | Effect::Answer { .. } => {}
         }
         Ok(())
     }
@@ -394,7 +407,9 @@ impl World {
                 };
                 match &**change {
                     IncidentChange::Exit { .. } => incident.2 = true,
-                    IncidentChange::Counted { counted } => incident.1 = counted.iter().map(|counted| counted.count).sum(),
+                    IncidentChange::Counted { counted } => {
+                        incident.1 = counted.iter().map(|counted| counted.count).sum()
+                    }
                     IncidentChange::Action { .. }
                     | IncidentChange::Details { .. }
                     | IncidentChange::NotActed { .. }
@@ -417,7 +432,8 @@ impl World {
             }
             Todo::RunCommand { .. } => {
                 let status = *self.chance.pick(&[Some(0), Some(0), Some(1), None]);
-                let last_line = self.chance.pick(&["restart", "done", "restart_with_env N=1", "pause", "abort", ""]).to_string();
+                let last_line =
+                    self.chance.pick(&["restart", "done", "restart_with_env N=1", "pause", "abort", ""]).to_string();
                 let takes = self.chance.below(5_000);
                 Ok((self.now + takes, Ok(Outcome::CommandEnded { status, last_line })))
             }
@@ -429,7 +445,9 @@ impl World {
         let wait = hands.state.next_wait(Duration::from_secs(30));
         let mut next = self.now + u64::try_from(wait.as_millis()).unwrap() + 1;
         if let Some(child) = &self.child {
-            let moments = [child.up_at, child.ends_at, child.gone_at].into_iter().chain(child.prints.iter().map(|(time, _)| *time));
+            let moments = [child.up_at, child.ends_at, child.gone_at]
+                .into_iter()
+                .chain(child.prints.iter().map(|(time, _)| *time));
             next = moments.filter(|moment| *moment > self.now).chain([next]).min().unwrap();
         }
         next = hands.jobs.iter().map(|(at, _)| (*at).max(self.now)).chain([next]).min().unwrap();
@@ -484,7 +502,11 @@ impl World {
             return Err(format!("{seen} detections were seen, {told} are in incidents"));
         }
         if self.disk.incidents.len() as u64 != memory.incidents_total {
-            return Err(format!("{} incidents were counted, {} written", memory.incidents_total, self.disk.incidents.len()));
+            return Err(format!(
+                "{} incidents were counted, {} written",
+                memory.incidents_total,
+                self.disk.incidents.len()
+            ));
         }
         let _ = self.printed;
         Ok(())
@@ -516,7 +538,12 @@ fn random_config(chance: &mut Chance) -> Config {
     policy.max_identical_failures = u32::try_from(chance.below(4)).unwrap();
     policy.max_restarts_in_window = u32::try_from(chance.below(2) * 4).unwrap();
     policy.reset_after_healthy = Duration::from_secs(chance.below(2) * 300);
-    config.process.lifecycle = *chance.pick(&[Lifecycle::RestartOnFailure, Lifecycle::RestartOnFailure, Lifecycle::OneShot, Lifecycle::RestartAlways]);
+    config.process.lifecycle = *chance.pick(&[
+        Lifecycle::RestartOnFailure,
+        Lifecycle::RestartOnFailure,
+        Lifecycle::OneShot,
+        Lifecycle::RestartAlways,
+    ]);
     config.healing.settle = Duration::from_secs(chance.below(3));
     config.healing.verify_window = Duration::from_secs(*chance.pick(&[0, 10, 600]));
     config.healing.budget.max_attempts_per_detector_per_hour = u32::try_from(chance.below(2) * 5).unwrap();
@@ -526,8 +553,18 @@ fn random_config(chance: &mut Chance) -> Config {
             name: DetectorName::new(name),
             severity: Severity::Error,
             cooldown: Duration::from_secs(chance.below(2) * 60),
-            what: What::Pattern { regex: regex::bytes::Regex::new(name).unwrap(), min_count: 1, window: Duration::ZERO },
+            what: What::Pattern {
+                regex: regex::bytes::Regex::new(name).unwrap(),
+                min_count: 1,
+                window: Duration::ZERO,
+            },
         })
+        .chain([Detector {
+            name: DetectorName::new("stall"),
+            severity: Severity::Error,
+            cooldown: Duration::from_secs(60),
+            what: What::Stall { metric: None, no_progress: Duration::from_secs(100) },
+        }])
         .chain([Detector {
             name: DetectorName::new("traceback"),
             severity: Severity::Error,
@@ -540,7 +577,12 @@ fn random_config(chance: &mut Chance) -> Config {
         Action::RestartWithEnv { set: BTreeMap::from([("N".into(), EnvChange::Half)]) },
         Action::Pause,
         Action::Abort,
-        Action::CustomCommand { command: vec!["fix".into()], cwd: "/project".into(), env: BTreeMap::new(), timeout: Duration::from_secs(5) },
+        Action::CustomCommand {
+            command: vec!["fix".into()],
+            cwd: "/project".into(),
+            env: BTreeMap::new(),
+            timeout: Duration::from_secs(5),
+        },
         Action::Notify,
         Action::Ignore,
     ];
@@ -548,7 +590,7 @@ fn random_config(chance: &mut Chance) -> Config {
         .map(|at| Rule {
             name: RuleName::new(format!("rule-{at}")),
             when: Match {
-                detector: Some(DetectorName::new(*chance.pick(&["oom", "net", "traceback", "exit_code"]))),
+                detector: Some(DetectorName::new(*chance.pick(&["oom", "net", "traceback", "exit_code", "stall"]))),
                 ..Match::default()
             },
             action: chance.pick(&actions).clone(),

@@ -142,7 +142,9 @@ fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Cont
     let alive = child_life(&state) == Life::Alive;
     match command {
         // A monitor is started for just that: it reads what the child has left, too.
-        ControlCommand::Stop | ControlCommand::Abort if alive || !matches!(state.phase, PhaseName::Over | PhaseName::Held) => {
+        ControlCommand::Stop | ControlCommand::Abort
+            if alive || !matches!(state.phase, PhaseName::Over | PhaseName::Held) =>
+        {
             super::run::act_without_monitor(command.clone(), context).map(|code| match code {
                 ExitCode::Aborted => ExitCode::Success,
                 other => other,

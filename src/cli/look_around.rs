@@ -76,6 +76,9 @@ fn commits(project: &Path, files: &[String]) -> Result<Vec<CommitView>, String> 
             return Err("the project is no git repository, so no commits are known".to_owned());
         }
         let said = said.lines().next().unwrap_or("no reason given");
+        if said.contains("not a git repository") {
+            return Err("The project is not in a git repository, so no commits are known.".to_owned());
+        }
         return Err(format!("git knows no commits here: {said}"));
     }
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// `errno` of a command that was given up before it was tried: ECANCELED.
+pub const NEVER_TRIED: i32 = 125;
+
 /// The end of a child's main process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
@@ -77,6 +80,11 @@ impl Exit {
             Ending::NotStarted { .. } => Some(126),
             Ending::Lost { .. } => None,
         }
+    }
+
+    /// The command was given up before it was tried, which says nothing about it: its monitor died on the way to it.
+    pub fn was_never_tried(&self) -> bool {
+        matches!(self.ending, Ending::NotStarted { errno: NEVER_TRIED, .. })
     }
 
     /// Exit 0.

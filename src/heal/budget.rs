@@ -110,6 +110,11 @@ impl Restarts {
         }
     }
 
+    /// The command has finished its work: whatever failed before is not "in a row" any more.
+    pub fn succeeded(&mut self) {
+        self.identical = None;
+    }
+
     /// A fix was kept, or the child was healthy for long enough.
     pub fn verified(&mut self) {
         self.unverified = 0;

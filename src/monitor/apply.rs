@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::ControlAnswer;
-use super::effect::Level;
+use super::effect::{Level, Notification};
 use super::event::{Event, Outcome};
 use super::journal_line::{Differ, JournalLine};
 use super::look_around;
@@ -18,7 +18,7 @@ use super::status::StateFile;
 use super::streams::Streams;
 use super::talk::Talk;
 use super::todo::{Intent, LedgerRow, Todo, TodoId};
-use crate::config::Config;
+use crate::config::{Config, Notifier};
 use crate::detect::{Detection, DetectorSet};
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
@@ -113,7 +113,7 @@ impl Hands {
     /// Tries an intent. What takes longer comes back by [`Hands::finished_jobs`].
     pub(super) fn attempt(&mut self, intent: &Intent, state: &State, now: Now) -> Option<Event> {
         let again = self.restored.contains(&intent.id);
-        if intent.todo.is_record() && self.records_blocked {
+        if intent.todo.writes() && self.records_blocked {
             let why = "an earlier record could not be written".to_owned();
             return Some(Event::Done { id: intent.id, result: Err(why) });
         }
@@ -123,8 +123,8 @@ impl Hands {
                 let how = if *now { StopHow::Now } else { StopHow::Graceful };
                 self.supervisor.stop(*child, how).map_err(in_words)
             }
-            Todo::WriteIncident { incident } => {
-                self.recorder.write(&mut self.store, &mut self.redactor, state, incident, again)
+            Todo::WriteIncident { incident, before } => {
+                self.recorder.write(&mut self.store, &mut self.redactor, state, incident, before, again)
             }
             Todo::UpdateIncident { id, change } => {
                 self.recorder.update(&mut self.store, &mut self.redactor, &state.config, id, change)
@@ -141,7 +141,7 @@ impl Hands {
         };
         match &result {
             Ok(()) => drop(self.restored.remove(&intent.id)),
-            Err(_) => self.records_blocked |= intent.todo.is_record(),
+            Err(_) => self.records_blocked |= intent.todo.writes(),
         }
         Some(Event::Done { id: intent.id, result: result.map(|()| Outcome::Done) })
     }
@@ -323,6 +323,18 @@ impl Hands {
     pub(super) fn say(&mut self, level: Level, line: &str, now: Utc) {
         let line = self.redactor.redact(line);
         self.talk.say(level, &line, now);
+    }
+
+    /// Tells whoever is to be told. `log` is the only way there is: a line in `sentry.log`, marked as a notification.
+    pub(super) fn notify(&mut self, notification: &Notification, config: &Config, now: Utc) {
+        let title = self.redactor.redact(&notification.title);
+        for notifier in &config.notifiers {
+            match notifier {
+                Notifier::Log => {
+                    self.talk.notify(notification.kind.as_str(), &title, notification.incident.as_ref(), now)
+                }
+            }
+        }
     }
 
     /// Says what is wrong with the monitor itself, the same thing once a minute at most.

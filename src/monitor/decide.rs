@@ -1,10 +1,10 @@
 //! The ladder: what is done about an incident, and the reason when nothing is.
 
-use super::effect::{Effects, Level};
+use super::effect::{Effects, Level, NotificationKind};
 use super::memory::{Attempt, Phase, Then};
 use super::state::State;
 use super::todo::{IncidentChange, LedgerRow, Todo};
-use crate::config::{Action, Rule};
+use crate::config::{Action, Lifecycle, Rule};
 use crate::detect::ending::{Ending, Exit};
 use crate::exit::ABORTED;
 use crate::heal::overlay::{Bases, Changed, change};
@@ -23,7 +23,7 @@ pub(super) enum Decision {
     /// Nothing by a healer.
     Nothing { why: String },
     /// A rule acts.
-    Act { attempt: AttemptNo, healer: String, action: Action, changed: Changed },
+    Act { attempt: AttemptNo, healer: String, action: Action, changed: Changed, notify: bool },
     /// A budget is spent, and the child has ended.
     GiveUp { why: String },
     /// The command cannot even be started.
@@ -52,6 +52,10 @@ impl State {
         }
         let restarts = matches!(rule.action, Action::Restart | Action::RestartWithEnv { .. });
         if restarts {
+            if ended.is_some() && self.config.process.lifecycle == Lifecycle::OneShot {
+                let why = format!("rule `{}` would restart, but `process.lifecycle` is `one_shot`", rule.name);
+                return Decision::Nothing { why };
+            }
             if ended.as_ref().is_some_and(Exit::is_success) {
                 return Decision::Nothing {
                     why: format!("rule `{}` would restart, but the command has finished its work", rule.name),
@@ -70,6 +74,7 @@ impl State {
             attempt: AttemptNo(self.memory.last_attempt),
             healer: format!("rule {}", rule.name),
             changed: self.env_change(&rule.action),
+            notify: rule.notify,
             action: rule.action,
         }
     }
@@ -140,7 +145,7 @@ impl State {
             Decision::Nothing { why } => incident.not_acted = Some(why.clone()),
             Decision::GiveUp { why } => incident.not_acted = Some(format!("gave up after {why}")),
             Decision::Hold { why } => incident.not_acted = Some(format!("held for a person: {why}")),
-            Decision::Act { attempt, healer, action, changed } => {
+            Decision::Act { attempt, healer, action, changed, notify: _ } => {
                 incident.actions.push(self.action_taken(*attempt, healer, action.as_str(), changed.notes.clone()));
             }
         }
@@ -159,6 +164,14 @@ impl State {
 
     /// Does what was decided. Whether that settles what happens to an ended child.
     pub(super) fn carry_out(&mut self, decision: Decision, incident: &Incident, fx: &mut Effects) -> bool {
+        let (notify, what) = match &decision {
+            Decision::Act { healer, action, notify, .. } => (*notify, format!("{healer}: {}", action.as_str())),
+            Decision::Nothing { why } | Decision::GiveUp { why } | Decision::Hold { why } => (true, why.clone()),
+        };
+        if notify {
+            let title = format!("[{}] {} ({what})", incident.root.detector, incident.message);
+            fx.notify(NotificationKind::Incident, title, Some(incident.id.clone()));
+        }
         match decision {
             Decision::Nothing { why } => {
                 if self.ended_exit().is_none() {
@@ -174,7 +187,7 @@ impl State {
                 self.hold(why, fx);
                 true
             }
-            Decision::Act { attempt, healer, action, changed } => {
+            Decision::Act { attempt, healer, action, changed, notify: _ } => {
                 self.act(attempt, healer, action, changed, incident, fx)
             }
         }
@@ -187,7 +200,7 @@ impl State {
         match decision {
             Decision::Act { action: Action::Notify | Action::Ignore, .. } | Decision::Nothing { .. } => false,
             Decision::Act { action: Action::CustomCommand { .. }, .. } if already => false,
-            Decision::Act { attempt, healer, action, changed } => {
+            Decision::Act { attempt, healer, action, changed, notify: _ } => {
                 let taken = self.action_taken(attempt, &healer, action.as_str(), changed.notes.clone());
                 self.change_incident(&incident.id, IncidentChange::Action { action: taken });
                 self.act(attempt, healer, action, changed, incident, fx)

@@ -2,7 +2,7 @@
 
 use super::command::ControlAnswer;
 use super::todo::Intent;
-use crate::ids::{ChildNo, StreamId};
+use crate::ids::{ChildNo, IncidentId, StreamId};
 
 /// What `step` asks for, in order. The journal is written before any of them is done.
 #[must_use]
@@ -37,8 +37,43 @@ pub enum Effect {
     },
     /// One line on the terminal and in `sentry.log`.
     Say(Level, String),
+    /// Tell whoever is to be told (`notifiers`).
+    Notify(Notification),
     /// Leave the loop.
     Leave(Leave),
+}
+
+/// What the world outside is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Why.
+    pub kind: NotificationKind,
+    /// One line.
+    pub title: String,
+    /// The incident it is about.
+    pub incident: Option<IncidentId>,
+}
+
+/// Reasons to tell somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotificationKind {
+    /// An incident, with what is done about it.
+    Incident,
+    /// A fix has not held.
+    Regression,
+    /// The run is over and was not a success, or needs a person.
+    Exit,
+}
+
+impl NotificationKind {
+    /// The word in `sentry.log`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Incident => "incident",
+            Self::Regression => "regression",
+            Self::Exit => "exit",
+        }
+    }
 }
 
 /// How the monitor leaves.
@@ -68,6 +103,11 @@ impl Effects {
     /// Adds one.
     pub fn push(&mut self, effect: Effect) {
         self.list.push(effect);
+    }
+
+    /// Tells the world outside.
+    pub fn notify(&mut self, kind: NotificationKind, title: impl Into<String>, incident: Option<IncidentId>) {
+        self.push(Effect::Notify(Notification { kind, title: title.into(), incident }));
     }
 
     /// Adds a line for people.

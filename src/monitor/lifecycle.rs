@@ -1,6 +1,6 @@
 //! Children: started, seen, ended, and what an end means when no healer knows better.
 
-use super::effect::{Effect, Effects, Level};
+use super::effect::{Effect, Effects, Level, NotificationKind};
 use super::event::{Outcome, Seen};
 use super::memory::{ChildFacts, Memory, Phase, RunFacts, StreamFacts, Then};
 use super::state::State;
@@ -111,6 +111,7 @@ impl State {
         let Some(child) = self.child_mut(no) else { return };
         if child.exit.is_none() {
             let words = exit_code::describe(&exit);
+            let success = exit.is_success();
             child.exit = Some(exit);
             match self.memory.phase {
                 Phase::Starting | Phase::Up => self.set_phase(Phase::Settling),
@@ -118,7 +119,9 @@ impl State {
                 Phase::Idle | Phase::Deciding | Phase::Cooling { .. } | Phase::Paused { .. } | Phase::Over { .. } => {}
             }
             self.note(format!("child {no} ended: {words}"));
-            fx.say(Level::Info, format!("child {no} ended: {words}"));
+            if !success {
+                fx.say(Level::Info, format!("child {no} ended: {words}"));
+            }
         }
         let Some(child) = self.child_mut(no) else { return };
         if gone && !child.gone {
@@ -163,6 +166,15 @@ impl State {
     /// A child ended by itself: its end is a detection unless it was a success, and a healer or the lifecycle decides.
     fn child_is_done(&mut self, no: ChildNo, exit: Exit, fx: &mut Effects) {
         self.set_phase(Phase::Settling);
+        if exit.is_success() {
+            self.memory.restarts.succeeded();
+        }
+        if exit.was_never_tried() {
+            // No failure of the command: an earlier monitor died between the decision and the start.
+            fx.say(Level::Info, format!("child {no} was never started; starting the next one"));
+            self.start_child(fx);
+            return;
+        }
         if let Some(detection) = exit_code::detect(&self.config.detectors, &exit, no) {
             self.gather(detection, no, fx);
         }
@@ -199,7 +211,7 @@ impl State {
             }
             (_, Lifecycle::RestartOnFailure | Lifecycle::OneShot) if exit.is_success() => {
                 self.memory.last_healthy = Some(self.utc);
-                self.end(0, format!("the command has finished ({words})"), fx);
+                self.end(0, "the command has finished".to_owned(), fx);
             }
             (_, Lifecycle::OneShot) => {
                 let code = status.and_then(|code| u8::try_from(code).ok()).unwrap_or(LOST_SIGHT);
@@ -302,7 +314,11 @@ impl State {
             _ => Level::Error,
         };
         self.run_ends_for_attempts(&why, fx);
-        fx.say(level, format!("run over: {why} (exit code {code})"));
+        let code_in_words = if code == 0 { String::new() } else { format!(" (exit code {code})") };
+        fx.say(level, format!("run over: {why}{code_in_words}"));
+        if code != 0 {
+            fx.notify(NotificationKind::Exit, format!("run over: {why} (exit code {code})"), None);
+        }
         self.note(format!("run over: {why}"));
         self.set_phase(Phase::Over { code, held: code == HELD, why });
     }

@@ -96,6 +96,13 @@ impl State {
         }
     }
 
+    /// The picture of the run alone, whoever watches it.
+    pub(super) fn picture_of_run(&self) -> StateFile {
+        let nobody = ProcessIdentity { pid: 0, start_time: 0, boot_id: String::new() };
+        let now = self.now_utc();
+        self.picture(&Frame { monitor: &nobody, monitor_started: now, now, detached: false })
+    }
+
     fn left_ms(&self, since: Option<Watched>) -> u64 {
         let window = self.config.healing.verify_window;
         let left = since.map_or(window, |since| window.saturating_sub(self.memory.watched.since(since)));

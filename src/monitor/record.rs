@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::look_around;
-use super::picture::Frame;
 use super::state::State;
 use super::todo::IncidentChange;
 use crate::config::Config;
@@ -12,7 +11,7 @@ use crate::frame::{Exploder, FrameOptions, SourceFrame};
 use crate::ids::{IncidentId, RuleName};
 use crate::incident::report_view::{self as report, FrameView, ReportView};
 use crate::incident::{Incident, Redactor, frame_file, frame_file_name, render};
-use crate::monitor::status::ProcessIdentity;
+use crate::monitor::status::StateFile;
 use crate::store::evidence::{self, Roots};
 use crate::store::{Keep, NewIncident, Store, read};
 use crate::time::{Now, Utc};
@@ -41,6 +40,7 @@ impl Recorder {
         redactor: &mut Redactor,
         state: &State,
         incident: &Incident,
+        before: &StateFile,
         again: bool,
     ) -> Result<(), String> {
         let rule = incident.actions.last().and_then(|action| action.healer.strip_prefix("rule ")).map(RuleName::new);
@@ -53,7 +53,7 @@ impl Recorder {
             incident: incident.clone(),
             frames: frames(state, incident),
             changes: report::Changes::default(),
-            configuration: configuration(&state.config, state),
+            configuration: configuration(&state.config, before),
             log_tail: Vec::new(),
             verify_until: None,
         };
@@ -65,7 +65,7 @@ impl Recorder {
         if let Some(trace) = &view.incident.root.trace {
             files.add("trace.txt", with_line_end(&trace.text));
         }
-        files.add("state.json", state_before(state, incident.utc)?);
+        files.add_json("state.json", before)?;
         if let Some(rule) = &rule {
             files.add_json("rule_match.json", &serde_json::json!({ "rule": rule, "source": "rule" }))?;
         }
@@ -238,12 +238,12 @@ fn store_frames(view: &mut ReportView, files: &mut Files) {
     }
 }
 
-fn configuration(config: &Config, state: &State) -> report::Configuration {
+fn configuration(config: &Config, before: &StateFile) -> report::Configuration {
     report::Configuration {
         command: config.process.command.clone(),
         cwd: config.process.cwd.display().to_string(),
         kind: config.process.kind.as_str().to_owned(),
-        overlay: state.memory.overlay.clone(),
+        overlay: before.env_overlay.clone(),
         env_names: config.process.env.keys().cloned().collect(),
         snapshots: Vec::new(),
     }
@@ -290,13 +290,6 @@ fn snapshots(config: &Config, redactor: &mut Redactor, view: &mut ReportView, fi
             note: Some(note),
         });
     }
-}
-
-/// The picture as it was before anything was done about the incident.
-fn state_before(state: &State, utc: Utc) -> Result<String, String> {
-    let nobody = ProcessIdentity { pid: 0, start_time: 0, boot_id: String::new() };
-    let frame = Frame { monitor: &nobody, monitor_started: utc, now: utc, detached: false };
-    serde_json::to_string_pretty(&state.picture(&frame)).map(|text| text + "\n").map_err(|error| error.to_string())
 }
 
 fn with_line_end(text: &str) -> String {

@@ -307,6 +307,7 @@ impl Monitor {
                 }
                 Effect::Answer { id, answer } => self.hands.answer(&id, &answer, now.utc),
                 Effect::Say(level, line) => self.hands.say(level, &line, now.utc),
+                Effect::Notify(notification) => self.hands.notify(&notification, &self.state.config, now.utc),
                 Effect::Leave(leave) => self.leaving = Some(leave),
             }
         }
@@ -484,8 +485,11 @@ impl Monitor {
 
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
-        for (stream, facts) in self.streams.positions() {
-            self.state.memory.streams.insert(stream, facts);
+        // What was read and not yet weighed is read again by the next monitor: its position must not be stored.
+        if !self.pending.iter().any(|event| matches!(event, Event::Scanned(_))) {
+            for (stream, facts) in self.streams.positions() {
+                self.state.memory.streams.insert(stream, facts);
+            }
         }
         if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
             self.hands.complain(&trouble, now.utc);

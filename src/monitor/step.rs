@@ -93,9 +93,10 @@ impl State {
         // A change must not overtake what it changes: records wait for each other.
         let mut records_wait = false;
         for intent in &self.memory.todo {
-            let record = intent.todo.is_record();
+            let record = intent.todo.writes();
             let waits = self.retries.get(&intent.id).is_some_and(|retry| retry.at > now) || (record && records_wait);
-            records_wait |= record && waits;
+            // One that is being tried may yet fail; those of one round are held back by whoever tries them.
+            records_wait |= record && (waits || self.in_flight.contains(&intent.id));
             if !waits && self.in_flight.insert(intent.id) {
                 fx.push(Effect::Try(intent.clone()));
             }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::effect::Level;
+use crate::ids::IncidentId;
 use crate::store::SentryLog;
 use crate::time::Utc;
 
@@ -21,6 +22,10 @@ struct Entry<'a> {
     utc: String,
     level: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident: Option<&'a IncidentId>,
 }
 
 impl Talk {
@@ -45,10 +50,20 @@ impl Talk {
         self.log(word, &line, now);
     }
 
-    /// Writes a line to `sentry.log` alone. A log that cannot be written must not stop the monitor.
+    /// Writes a line to `sentry.log` alone.
     pub(super) fn log(&mut self, level: &'static str, message: &str, now: Utc) {
-        let entry = Entry { utc: now.rfc3339(), level, message };
-        let Ok(mut bytes) = serde_json::to_vec(&entry) else { return };
+        self.write(&Entry { utc: now.rfc3339(), level, message, notification: None, incident: None });
+    }
+
+    /// Writes a notification to `sentry.log`.
+    pub(super) fn notify(&mut self, kind: &'static str, title: &str, incident: Option<&IncidentId>, now: Utc) {
+        let message = &crate::view::clean(title);
+        self.write(&Entry { utc: now.rfc3339(), level: "notice", message, notification: Some(kind), incident });
+    }
+
+    /// A log that cannot be written must not stop the monitor.
+    fn write(&mut self, entry: &Entry<'_>) {
+        let Ok(mut bytes) = serde_json::to_vec(entry) else { return };
         bytes.push(b'\n');
         if let Some(log) = &mut self.log {
             let _ = log.write_all(&bytes);

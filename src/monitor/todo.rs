@@ -11,6 +11,7 @@ use crate::heal::verdict::Verdict;
 use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId};
 use crate::incident::report_view::Changes;
 use crate::incident::{ActionTaken, Counted, Incident, VerdictFallen};
+use crate::monitor::status::StateFile;
 use crate::time::Utc;
 
 /// Number of an intent inside its run.
@@ -49,6 +50,8 @@ pub enum Todo {
     WriteIncident {
         /// The incident.
         incident: Box<Incident>,
+        /// The picture before anything was done about it.
+        before: Box<StateFile>,
     },
     /// Change an incident's folder.
     UpdateIncident {
@@ -87,10 +90,23 @@ pub enum Todo {
 }
 
 impl Todo {
+    /// Whether it writes a part of the record. Such are done in their order.
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::WriteIncident { .. } | Self::UpdateIncident { .. } | Self::Ledger { .. } => true,
+            Self::LookAround { .. } | Self::StartChild { .. } | Self::StopChild { .. } | Self::RunCommand { .. } => {
+                false
+            }
+        }
+    }
+
     /// Whether it only writes the record, and so makes sense after its run is over.
     pub fn is_record(&self) -> bool {
         match self {
-            Self::WriteIncident { .. } | Self::UpdateIncident { .. } | Self::LookAround { .. } | Self::Ledger { .. } => true,
+            Self::WriteIncident { .. }
+            | Self::UpdateIncident { .. }
+            | Self::LookAround { .. }
+            | Self::Ledger { .. } => true,
             Self::StartChild { .. } | Self::StopChild { .. } | Self::RunCommand { .. } => false,
         }
     }

@@ -1,6 +1,6 @@
 //! Verdicts: kept means progress, not silence.
 
-use super::effect::{Effects, Level};
+use super::effect::{Effects, Level, NotificationKind};
 use super::memory::Attempt;
 use super::state::State;
 use super::todo::{IncidentChange, Todo};
@@ -66,7 +66,12 @@ impl State {
                     fx,
                 );
             } else if died {
-                self.let_fall(no, Verdict::Crashed, &format!("the child died of something else, see {}", incident.id), fx);
+                self.let_fall(
+                    no,
+                    Verdict::Crashed,
+                    &format!("the child died of something else, see {}", incident.id),
+                    fx,
+                );
             } else if let Some(attempt) = self.memory.attempts.iter_mut().find(|attempt| attempt.no == no) {
                 attempt.tainted.get_or_insert_with(|| format!("something else failed meanwhile, see {}", incident.id));
                 self.touched = true;
@@ -156,6 +161,10 @@ impl State {
             format!("attempt {} ({} by {}): {}, {why}", no.0, attempt.action, attempt.healer, verdict.as_str()),
         );
         self.note(format!("attempt {}: {}", no.0, verdict.as_str()));
+        if verdict == Verdict::Regressed {
+            let title = format!("[{}] {} did not hold: {why}", attempt.detector, attempt.action);
+            fx.notify(NotificationKind::Regression, title, Some(attempt.incident.clone()));
+        }
         match verdict {
             Verdict::Kept => {
                 self.memory.restarts.verified();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::config::StopSignal;
-use crate::detect::ending::{Ending, Exit, OutOfMemory};
+use crate::detect::ending::{Ending, Exit, NEVER_TRIED, OutOfMemory};
 use crate::ids::{ChildNo, RunId};
 use crate::os::clock::SystemClock;
 use crate::os::timer::Timer;
@@ -32,8 +32,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// Between two rounds of killing.
 const KILL_ROUND: Duration = Duration::from_millis(50);
-/// `errno` of a command that was given up before it was tried: ECANCELED.
-const NEVER_TRIED: i32 = 125;
+/// `errno` of a command whose shim ended before it: ECHILD.
+const NO_SHIM: i32 = 10;
 
 /// The shim, as far as it is known.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ pub(super) struct Sight {
     /// Without a shim: when what is left will be killed.
     kill_at: Option<Mono>,
     killed: bool,
+    /// An earlier monitor asked for it.
+    stranger: bool,
     main_was_alive: bool,
     /// Processes that nobody has recorded have been seen.
     seen_strays: bool,
@@ -87,6 +89,7 @@ impl Sight {
         let log_path = record_path.with_extension("log");
         let mut sight = Self::of_stranger(run, child, record_path, log_path, now);
         sight.record = Some(record);
+        sight.stranger = false;
         // Not reaped yet, so its number means it. Without a handle it is looked for as a stranger's.
         if let Ok(pidfd) = process::pidfd(shim) {
             sight.shim = Shim::Alive { pidfd };
@@ -114,6 +117,7 @@ impl Sight {
             passed: None,
             kill_at: None,
             killed: false,
+            stranger: true,
             main_was_alive: false,
             seen_strays: false,
             leftovers: 0,
@@ -276,12 +280,20 @@ impl Sight {
                             self.read_record();
                         }
                     },
-                    None if now.since(self.since) >= SHIM_DEADLINE => self.shim = Shim::Gone,
+                    None if self.shim_is_overdue(now) => self.shim = Shim::Gone,
                     None => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// The time runs from when the shim was asked for, so that monitors that come and go do not begin anew each.
+    fn shim_is_overdue(&self, now: Mono) -> bool {
+        let watched = now.since(self.since);
+        let asked = self.record.as_ref().map_or(Duration::ZERO, |record| record.asked.age(SystemClock::utc()));
+        // One look later than the first, however old the record: the wall clock may jump.
+        watched.max(asked) >= SHIM_DEADLINE && watched >= SHIM_LOOK
     }
 
     fn pass_stop(&mut self) -> io::Result<()> {
@@ -372,13 +384,18 @@ impl Sight {
             if self.log_path.exists() || self.seen_strays {
                 return self.lost(&self.no_record());
             }
-            return self.not_started("the monitor ended before it had asked for it");
+            return self.not_started(NEVER_TRIED, "the monitor ended before it had asked for it");
         };
         match (&record.shim, &record.process) {
             (Some(shim), Some(_)) => {
                 self.lost(&format!("its shim (process {}) was ended before it could record how", shim.pid))
             }
-            (None, None) if !self.seen_strays => self.not_started("the shim ended before it had started the command"),
+            (None, None) if !self.seen_strays && self.stranger => {
+                self.not_started(NEVER_TRIED, "the monitor ended before it had started the shim")
+            }
+            (None, None) if !self.seen_strays => {
+                self.not_started(NO_SHIM, "the shim ended before it had started the command")
+            }
             (_, _) => self.lost("its shim was ended before it could record the process"),
         }
     }
@@ -387,8 +404,8 @@ impl Sight {
         self.exit(Ending::Lost { why: why.to_owned() })
     }
 
-    fn not_started(&self, why: &str) -> Exit {
-        self.exit(Ending::NotStarted { errno: NEVER_TRIED, message: why.to_owned() })
+    fn not_started(&self, errno: i32, why: &str) -> Exit {
+        self.exit(Ending::NotStarted { errno, message: why.to_owned() })
     }
 
     fn exit(&self, ending: Ending) -> Exit {
