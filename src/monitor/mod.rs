@@ -14,6 +14,7 @@ pub mod memory;
 mod obey;
 pub mod picture;
 mod record;
+pub mod repaint;
 pub mod run;
 mod settle;
 pub mod state;
