@@ -7,6 +7,7 @@ pub mod effect;
 pub mod event;
 mod follow;
 pub mod journal_line;
+mod jvm_places;
 mod lifecycle;
 mod look_around;
 pub mod memory;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::look_around;
 use super::state::State;
 use super::todo::IncidentChange;
+use super::{jvm_places, look_around};
 use crate::config::Config;
 use crate::frame::{Exploder, FrameOptions, SourceFrame};
 use crate::ids::{IncidentId, RuleName};
@@ -174,7 +174,11 @@ fn frames(state: &State, incident: &Incident) -> Vec<FrameView> {
         .filter_map(|at| trace.frames.get(at))
         .take(config.max_frames.max(1))
         .map(|frame| FrameView {
-            file: frame.file.as_deref().map(|file| look_around::shown(&state.config.project, file)),
+            file: frame.file.as_deref().map(|file| {
+                let places = jvm_places::places(trace.language, file, frame.function.as_deref());
+                let found = places.into_iter().find(|place| config.enabled && evidence::source(&roots, place).is_ok());
+                found.unwrap_or_else(|| look_around::shown(&state.config.project, file))
+            }),
             line: frame.line,
             function: frame.function.clone(),
             in_app: frame.in_app && !skipped(config, frame.file.as_deref()),
