@@ -46,7 +46,11 @@ fn an_end_that_nobody_watched_is_known_and_is_one_incident() {
     site.assert_all_gone();
     let outcome = site.run().expect_code(9);
     let incident = site.incident();
-    assert_eq!((&incident["root"]["detector"], &incident["exit"]["ending"]["code"]), (&"boom".into(), &9.into()), "{outcome:?}");
+    assert_eq!(
+        (&incident["root"]["detector"], &incident["exit"]["ending"]["code"]),
+        (&"boom".into(), &9.into()),
+        "{outcome:?}"
+    );
     assert_eq!(site.lives(), [pid], "{outcome:?}");
 }
 
@@ -156,7 +160,10 @@ fn a_stop_leaves_nothing_alive() {
     let rows = [
         ("ignores SIGTERM", "trap '' TERM; touch ready; until_there never"),
         ("a session of its own", "setsid sh -c 'touch ready; while :; do sleep 60; done' & until_there never"),
-        ("a session that ignores SIGTERM", "setsid sh -c 'trap \"\" TERM; touch ready; while :; do sleep 60; done' & until_there never"),
+        (
+            "a session that ignores SIGTERM",
+            "setsid sh -c 'trap \"\" TERM; touch ready; while :; do sleep 60; done' & until_there never",
+        ),
         ("closes its output", "exec >&- 2>&-; touch ready; until_there never"),
     ];
     for (name, script) in rows {
@@ -173,7 +180,8 @@ fn a_stop_leaves_nothing_alive() {
 
 #[test]
 fn what_a_child_leaves_behind_is_ended_with_it() {
-    let site = Job::sh("setsid sleep 600 & exit 3").once().process("lifecycle: one_shot, stop_grace_seconds: 0.3").make();
+    let site =
+        Job::sh("setsid sleep 600 & exit 3").once().process("lifecycle: one_shot, stop_grace_seconds: 0.3").make();
     let outcome = site.run().expect_code(3);
     let incident = site.incident();
     assert_eq!(incident["exit"]["ending"]["code"], 3, "{outcome:?}");

@@ -15,6 +15,6 @@ mod behaviour;
 mod codes;
 mod languages;
 mod life;
+mod output;
 mod rules;
 mod verdicts;
-mod output;

@@ -11,7 +11,9 @@ fn redacted(text: &str) -> String {
         (r"pid \d+", "pid [PID]"),
         (r" in \d+\.\d s", " in [SECONDS] s"),
     ];
-    table.iter().fold(text.to_owned(), |text, (pattern, with)| regex::Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned())
+    table.iter().fold(text.to_owned(), |text, (pattern, with)| {
+        regex::Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned()
+    })
 }
 
 #[test]
@@ -32,7 +34,10 @@ fn a_healthy_run_says_one_line_and_shows_nothing() {
 fn the_output_is_shown_once_across_restarts() {
     let site = Job::sh("echo life $LIFE out; echo life $LIFE err >&2; [ $LIFE = 3 ] || exit 1").make();
     let outcome = site.env.run(&["run", "--follow"]).expect_code(0);
-    assert_eq!(outcome.stdout, "life 1 out\nlife 1 err\nlife 2 out\nlife 2 err\nlife 3 out\nlife 3 err\n", "{outcome:?}");
+    assert_eq!(
+        outcome.stdout, "life 1 out\nlife 1 err\nlife 2 out\nlife 2 err\nlife 3 out\nlife 3 err\n",
+        "{outcome:?}"
+    );
 }
 
 #[test]
