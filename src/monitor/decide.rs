@@ -195,11 +195,21 @@ impl State {
 
     /// An incident got its child's end after it had been decided: only what can still help is done.
     pub(super) fn decide_again(&mut self, incident: &Incident, fx: &mut Effects) -> bool {
-        let decision = self.decide(incident);
-        let already = self.memory.attempts.iter().any(|attempt| attempt.incident == incident.id);
-        match decision {
-            Decision::Act { action: Action::Notify | Action::Ignore, .. } | Decision::Nothing { .. } => false,
-            Decision::Act { action: Action::CustomCommand { .. }, .. } if already => false,
+        if self.acted_on(incident, &["notify", "ignore"]) {
+            let told =
+                self.memory.attempts.iter().find(|attempt| attempt.incident == incident.id).map(|attempt| attempt.no);
+            if let Some(no) = told {
+                self.let_fall(no, Verdict::Unverified, "nothing was changed, so there was nothing to verify", fx);
+            }
+            self.memory.restarts.failed_with(&incident.fingerprint);
+            return false;
+        }
+        if self.memory.phase == Phase::Settling && self.acted_on(incident, &["custom_command"]) {
+            self.memory.restarts.failed_with(&incident.fingerprint);
+            return self.command_was_for_ended(incident, fx);
+        }
+        match self.decide(incident) {
+            Decision::Nothing { .. } => false,
             Decision::Act { attempt, healer, action, changed, notify: _ } => {
                 let taken = self.action_taken(attempt, &healer, action.as_str(), changed.notes.clone());
                 self.change_incident(&incident.id, IncidentChange::Action { action: taken });
@@ -211,6 +221,45 @@ impl State {
                 }
                 self.carry_out(other, incident, fx)
             }
+        }
+    }
+
+    /// Whether one of these actions has been taken for the incident.
+    fn acted_on(&self, incident: &Incident, actions: &[&str]) -> bool {
+        let note = self.memory.incidents.iter().find(|note| note.incident.id == incident.id);
+        note.and_then(|note| note.action.as_deref()).is_some_and(|action| actions.contains(&action))
+    }
+
+    /// A rule's command was begun while the child lived, and the child has ended of the same incident: the command runs
+    /// once, and what it does or did is for the next child. Whether that settles what happens.
+    fn command_was_for_ended(&mut self, incident: &Incident, fx: &mut Effects) -> bool {
+        let Some(no) =
+            self.memory.attempts.iter().find(|attempt| attempt.incident == incident.id).map(|attempt| attempt.no)
+        else {
+            return false; // It has failed: the lifecycle decides.
+        };
+        let runs = self
+            .memory
+            .todo
+            .iter()
+            .any(|intent| matches!(intent.todo, Todo::RunCommand { attempt, .. } if attempt == no));
+        if runs {
+            self.set_phase(Phase::Deciding);
+        } else {
+            self.restart_after_command(no, fx);
+        }
+        true
+    }
+
+    /// The command was the fix; the child it is for has to be started again.
+    fn restart_after_command(&mut self, no: AttemptNo, fx: &mut Effects) {
+        let policy = &self.config.process.restart_policy;
+        match self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
+            Ok(()) => {
+                self.attempt_restarts(no);
+                self.cool(format!("the command of attempt {} has ended", no.0), fx);
+            }
+            Err(wall) => self.give_up(&wall.to_string(), fx),
         }
     }
 
@@ -320,10 +369,17 @@ impl State {
             self.lifecycle_after_command(deciding, fx);
             return;
         }
-        let too_late = !deciding && (self.child_no() != Some(of) || self.memory.phase != Phase::Up);
+        let same_child = self.child_no() == Some(of);
+        // What the child left is still being read; then this attempt is found, and the next child is for it.
+        let soon_decided = same_child && self.memory.phase == Phase::Settling && !deciding;
+        let too_late = !deciding && !soon_decided && (!same_child || self.memory.phase != Phase::Up);
         match follow_up {
             None | Some(FollowUp::Restart { .. }) if too_late => {
                 self.let_fall(no, Verdict::Superseded, "the child it was for had ended before the command did", fx);
+            }
+            Some(FollowUp::Restart { set }) if soon_decided => {
+                self.memory.overlay.extend(set);
+                self.attempt_runs(no);
             }
             Some(FollowUp::Restart { set }) => {
                 let policy = &self.config.process.restart_policy;
@@ -349,21 +405,11 @@ impl State {
             Some(FollowUp::Abort) => {
                 self.stop_then(Then::End { code: ABORTED, why: "aborted by a rule's command".to_owned() }, fx)
             }
-            None if deciding => {
-                // The command was the fix; the child it is for has to be started again.
-                let policy = &self.config.process.restart_policy;
-                match self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
-                    Ok(()) if !self.ended_exit().as_ref().is_some_and(Exit::is_success) => {
-                        self.attempt_restarts(no);
-                        self.cool(format!("the command of attempt {} has ended", no.0), fx);
-                    }
-                    Ok(()) => {
-                        self.let_fall(no, Verdict::Unverified, "the command had finished its work before", fx);
-                        self.lifecycle_after_command(deciding, fx);
-                    }
-                    Err(wall) => self.give_up(&wall.to_string(), fx),
-                }
+            None if deciding && self.ended_exit().as_ref().is_some_and(Exit::is_success) => {
+                self.let_fall(no, Verdict::Unverified, "the command had finished its work before", fx);
+                self.lifecycle_after_command(deciding, fx);
             }
+            None if deciding => self.restart_after_command(no, fx),
             None => self.attempt_runs(no),
         }
     }

@@ -55,6 +55,7 @@ impl State {
         self.drain_asked = false;
         let overlay = self.memory.overlay.clone();
         self.intend(Todo::StartChild { child: no, overlay });
+        self.attempts_get_child(no);
         self.set_phase(Phase::Starting);
         self.rearm_stalls();
         self.note(format!("child {no} asked for"));
@@ -98,7 +99,10 @@ impl State {
         if self.memory.phase == Phase::Starting {
             self.set_phase(Phase::Up);
         }
-        self.rearm_stalls();
+        // What it has printed before anybody saw it run counts: the clocks have been running since its start.
+        if self.memory.streams.get(&no.stream()).is_none_or(|facts| facts.position.consumed == 0) {
+            self.rearm_stalls();
+        }
         self.attempts_see_child(no);
         self.note(format!("child {no} is up"));
         if no.0 > 1 {
@@ -172,6 +176,7 @@ impl State {
         if exit.was_never_tried() {
             // No failure of the command: an earlier monitor died between the decision and the start.
             fx.say(Level::Info, format!("child {no} was never started; starting the next one"));
+            self.attempts_lose_child(no);
             self.start_child(fx);
             return;
         }

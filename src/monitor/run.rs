@@ -212,6 +212,8 @@ impl Monitor {
         }
         self.take_commands(now);
         self.pending.push_front(Event::Woke);
+        // Whoever reads shall see at once who owns the directory now.
+        self.write_picture(Durability::Cached, now);
         Ok(())
     }
 

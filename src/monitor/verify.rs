@@ -30,12 +30,30 @@ impl State {
         self.touched = true;
     }
 
-    pub(super) fn attempts_see_child(&mut self, no: ChildNo) {
+    /// A child is started: it is the one that proves what waits for a restart, even if nobody ever sees it run.
+    pub(super) fn attempts_get_child(&mut self, no: ChildNo) {
         let now = self.memory.watched;
         for attempt in
             self.memory.attempts.iter_mut().filter(|attempt| attempt.needs_restart && attempt.child.is_none())
         {
             attempt.child = Some((no, now));
+        }
+    }
+
+    /// The child is up: the window begins.
+    pub(super) fn attempts_see_child(&mut self, no: ChildNo) {
+        let now = self.memory.watched;
+        for attempt in self.memory.attempts.iter_mut().filter(|attempt| attempt.needs_restart) {
+            if let Some((_, since)) = attempt.child.as_mut().filter(|(child, _)| *child == no) {
+                *since = now;
+            }
+        }
+    }
+
+    /// The child was never started: the next one proves what this one was to prove.
+    pub(super) fn attempts_lose_child(&mut self, no: ChildNo) {
+        for attempt in self.memory.attempts.iter_mut().filter(|attempt| attempt.needs_restart) {
+            attempt.child = attempt.child.filter(|(child, _)| *child != no);
         }
     }
 

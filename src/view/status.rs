@@ -95,7 +95,9 @@ impl StatusView {
             (Some(_), Life::Gone | Life::None) => Situation::NothingSupervised,
             (None, Life::Alive) => Situation::Unwatched,
             (None, Life::Unknown) => Situation::Unknown,
-            (None, Life::Gone | Life::None) if state.phase == PhaseName::Over => Situation::Over,
+            (None, Life::Gone | Life::None) if matches!(state.phase, PhaseName::Over | PhaseName::Held) => {
+                Situation::Over
+            }
             (None, Life::Gone | Life::None) => Situation::Interrupted,
         }
     }

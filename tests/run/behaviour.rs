@@ -31,8 +31,12 @@ fn pauses_grow_with_unverified_restarts() {
     let policy = "cooldown_seconds: 0.1, backoff: {factor: 3, max_seconds: 0.5, jitter: 0}, max_restarts: 3";
     let site = Job::sh("exit 1").whole_policy(policy).make();
     let outcome = site.run().expect_code(80);
-    let pauses: Vec<&str> =
-        outcome.stderr.lines().filter_map(|line| line.split_once("restarting in ")?.1.split_once(':')).map(|(pause, _)| pause).collect();
+    let pauses: Vec<&str> = outcome
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once("restarting in ")?.1.split_once(':'))
+        .map(|(pause, _)| pause)
+        .collect();
     assert_eq!(pauses, ["0.1 s", "0.3 s", "0.5 s"], "{outcome:?}");
 }
 
@@ -86,13 +90,18 @@ fn a_stall_is_an_anomaly_that_a_rule_can_end() {
     let silent = "detectors: [{name: stall, kind: stall, no_progress_seconds: 0.3}]";
     let metric = "detectors: [{name: stall, kind: stall, metric_regex: 'step (\\d+)', no_progress_seconds: 0.4}]";
     let noise = "echo step 7; while [ ! -e done ]; do echo noise; sleep 0.05; done";
-    for (name, detector, script, message) in
-        [("without a metric", silent, "until_there never", "no output"), ("with one", metric, noise, "the value is still 7")]
-    {
+    for (name, detector, script, message) in [
+        ("without a metric", silent, "until_there never", "no output"),
+        ("with one", metric, noise, "the value is still 7"),
+    ] {
         let site = Job::sh(&format!("[ $LIFE = 2 ] && exit 0; {script}")).with(detector).with(rule).make();
         let outcome = site.run().expect_code(0);
         let incident = site.incident();
-        assert_eq!((&incident["kind"], &incident["category"]), (&"anomaly".into(), &"timeout".into()), "{name}: {incident:#}");
+        assert_eq!(
+            (&incident["kind"], &incident["category"]),
+            (&"anomaly".into(), &"timeout".into()),
+            "{name}: {incident:#}"
+        );
         assert!(incident["message"].as_str().unwrap().contains(message), "{name}: {incident:#}");
         assert_eq!(site.verdicts(), ["1 restart by rule kick: kept"], "{name}: {outcome:?}");
     }
@@ -119,10 +128,16 @@ fn everything(script: &str, settle: &str) -> Site {
 
 #[test]
 fn what_fails_together_is_one_incident() {
-    for (name, lead, tail) in
-        [("whole", "", "\\n"), ("without a line end", "", ""), ("after other output", "step 1\\nstep 2\\n", "\\n\\ncleaning up\\n")]
-    {
-        for settle in ["0", "0.2", "2"] {
+    // Without settling, every detection stands alone, but an end still belongs to what it follows from.
+    let site = Job::sh(&trace("", "")).once().healing("settle_seconds: 0").make();
+    let outcome = site.run().expect_code(1);
+    assert_eq!(site.incident()["exit"]["ending"]["code"], 1, "{outcome:?}");
+    for (name, lead, tail) in [
+        ("whole", "", "\\n"),
+        ("without a line end", "", ""),
+        ("after other output", "step 1\\nstep 2\\n", "\\n\\ncleaning up\\n"),
+    ] {
+        for settle in ["0.2", "2"] {
             let site = everything(&trace(lead, tail), settle);
             let outcome = site.run().expect_code(1);
             let incident = site.incident();

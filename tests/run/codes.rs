@@ -9,7 +9,9 @@ use crate::site::Job;
 
 #[test]
 fn a_one_shot_command_passes_its_own_code_on() {
-    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -SEGV $$", 139), ("kill -KILL $$", 137)] {
+    for (script, code) in
+        [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -SEGV $$", 139), ("kill -KILL $$", 137)]
+    {
         let site = Job::sh(script).once().make();
         let outcome = site.run().expect_code(code);
         assert_eq!(site.lives().len(), 1, "{script}");
@@ -26,17 +28,27 @@ fn every_wall_ends_with_80_and_its_reason() {
         ("max_restarts", Job::sh(distinct).boom().policy("max_restarts: 2"), 3, "2 restarts"),
         ("by a rule", Job::sh(distinct).boom().policy("max_restarts: 2").with(restart), 3, "2 restarts"),
         ("identical", Job::sh("echo boom; exit 1").boom().policy("max_identical_failures: 2"), 2, "same failure"),
-        ("identical by a rule", Job::sh("echo boom; exit 1").boom().policy("max_identical_failures: 3").with(restart), 3, "same failure"),
+        (
+            "identical by a rule",
+            Job::sh("echo boom; exit 1").boom().policy("max_identical_failures: 3").with(restart),
+            3,
+            "same failure",
+        ),
         ("only exit codes", Job::sh("exit 1").policy("max_identical_failures: 3"), 3, "same failure"),
         (
             "window",
-            Job::sh("exit 0").process("lifecycle: restart_always").policy("max_restarts_in_window: 2, restart_window_seconds: 600"),
+            Job::sh("exit 0")
+                .process("lifecycle: restart_always")
+                .policy("max_restarts_in_window: 2, restart_window_seconds: 600"),
             3,
             "2 restarts within",
         ),
         (
             "hourly attempts",
-            Job::sh(distinct).boom().with(restart).healing("settle_seconds: 0, budget: {max_attempts_per_detector_per_hour: 2}"),
+            Job::sh(distinct)
+                .boom()
+                .with(restart)
+                .healing("settle_seconds: 0, budget: {max_attempts_per_detector_per_hour: 2}"),
             3,
             "max_attempts_per_detector_per_hour",
         ),
@@ -55,9 +67,11 @@ fn every_wall_ends_with_80_and_its_reason() {
 
 #[test]
 fn a_command_that_cannot_be_started_is_held_at_once() {
-    for (name, command, errno) in
-        [("absent", "[no-such-program-here]", 2), ("absent path", "[./absent]", 2), ("not executable", "[./plain.txt]", 13)]
-    {
+    for (name, command, errno) in [
+        ("absent", "[no-such-program-here]", 2),
+        ("absent path", "[./absent]", 2),
+        ("not executable", "[./plain.txt]", 13),
+    ] {
         let site = Job::sh("").command(command).make();
         site.env.write("plain.txt", "no program");
         std::fs::set_permissions(site.env.path("plain.txt"), PermissionsExt::from_mode(0o644)).unwrap();

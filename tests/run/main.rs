@@ -13,5 +13,8 @@ mod site;
 
 mod behaviour;
 mod codes;
+mod languages;
+mod life;
+mod output;
 mod rules;
 mod verdicts;

@@ -11,7 +11,8 @@ fn details(incident: &serde_json::Value) -> String {
     incident["actions"][0]["details"].to_string()
 }
 
-const SHRINK: &str = "echo \"${N-unset}\" >> seen; [ \"$N\" = \"$UNTIL\" ] && exit 0; echo \"boom at ${N-unset}\"; exit 1";
+const SHRINK: &str =
+    "echo \"${N-unset}\" >> seen; [ \"$N\" = \"$UNTIL\" ] && exit 0; echo \"boom at ${N-unset}\"; exit 1";
 
 #[test]
 fn variables_change_as_rules_say() {
@@ -26,12 +27,66 @@ fn variables_change_as_rules_say() {
         note: &'static str,
     }
     let rows = [
-        Row { name: "half of process.env, then of the overlay", until: "2", process: "env: {N: 8, UNTIL: 2}", outside: Some("100"), set: "{N: half}", seen: &["8", "4", "2"], code: 0, note: "N: 8 → 4" },
-        Row { name: "half of the environment", until: "4", process: "env: {UNTIL: 4}", outside: Some("9"), set: "{N: half}", seen: &["9", "4"], code: 0, note: "N: 9 → 4" },
-        Row { name: "double", until: "4", process: "env: {N: 1, UNTIL: 4}", outside: None, set: "{N: double}", seen: &["1", "2", "4"], code: 0, note: "N: 1 → 2" },
-        Row { name: "a text", until: "safe", process: "env: {UNTIL: safe}", outside: None, set: "{N: safe}", seen: &["unset", "safe"], code: 0, note: "N: (not set) → safe" },
-        Row { name: "never below 1", until: "0", process: "env: {N: 2, UNTIL: 0}", outside: None, set: "{N: half}", seen: &["2", "1", "1"], code: 80, note: "N: 2 → 1" },
-        Row { name: "no number", until: "0", process: "env: {N: many, UNTIL: 0}", outside: None, set: "{N: half}", seen: &["many", "many", "many"], code: 80, note: "N left as it was" },
+        Row {
+            name: "half of process.env, then of the overlay",
+            until: "2",
+            process: "env: {N: 8, UNTIL: 2}",
+            outside: Some("100"),
+            set: "{N: half}",
+            seen: &["8", "4", "2"],
+            code: 0,
+            note: "N: 8 → 4",
+        },
+        Row {
+            name: "half of the environment",
+            until: "4",
+            process: "env: {UNTIL: 4}",
+            outside: Some("9"),
+            set: "{N: half}",
+            seen: &["9", "4"],
+            code: 0,
+            note: "N: 9 → 4",
+        },
+        Row {
+            name: "double",
+            until: "4",
+            process: "env: {N: 1, UNTIL: 4}",
+            outside: None,
+            set: "{N: double}",
+            seen: &["1", "2", "4"],
+            code: 0,
+            note: "N: 1 → 2",
+        },
+        Row {
+            name: "a text",
+            until: "safe",
+            process: "env: {UNTIL: safe}",
+            outside: None,
+            set: "{N: safe}",
+            seen: &["unset", "safe"],
+            code: 0,
+            note: "N: (not set) → safe",
+        },
+        Row {
+            name: "never below 1",
+            until: "0",
+            process: "env: {N: 2, UNTIL: 0}",
+            outside: None,
+            set: "{N: half}",
+            seen: &["2", "1", "1"],
+            code: 80,
+            note: "N: 2 → 1",
+        },
+        Row {
+            name: "no number",
+            until: "0",
+            process: "env: {N: many, UNTIL: 0}",
+            outside: None,
+            set: "{N: half}",
+            seen: &["many", "many", "many"],
+            code: 80,
+            note: "N left as it was",
+        },
     ];
     for row in rows {
         let env = TestEnv::new();
@@ -39,7 +94,10 @@ fn variables_change_as_rules_say() {
             Some(value) => env.with_var("N", value),
             None => env,
         };
-        let rule = format!("rules: [{{name: change, match: {{detector: boom}}, action: {{kind: restart_with_env, set: {}}}}}]", row.set);
+        let rule = format!(
+            "rules: [{{name: change, match: {{detector: boom}}, action: {{kind: restart_with_env, set: {}}}}}]",
+            row.set
+        );
         let job = Job::sh(SHRINK).boom().process(row.process).policy("max_restarts: 2").with(&rule);
         let site = job.make_in(env);
         let outcome = site.run().expect_code(row.code);
@@ -112,15 +170,60 @@ fn a_custom_command_acts_and_may_ask_for_more() {
         detail: &'static str,
     }
     let rows = [
-        Row { name: "it mends", command: "[sh, -c, 'touch mended; echo done']", lives: 2, code: 0, verdicts: &["1 custom_command by rule fix: kept"], detail: "exit code 0; last line: done" },
-        Row { name: "it sets", command: "[sh, -c, 'touch mended; echo restart_with_env EXTRA=7']", lives: 2, code: 0, verdicts: &["1 custom_command by rule fix: kept"], detail: "EXTRA=7" },
-        Row { name: "it aborts", command: "[echo, abort]", lives: 1, code: 82, verdicts: &["1 custom_command by rule fix: unverified"], detail: "last line: abort" },
-        Row { name: "it fails", command: "[sh, -c, 'touch mended; echo cannot; exit 3']", lives: 2, code: 0, verdicts: &["1 custom_command by rule fix: crashed", "2 restart by policy: kept"], detail: "exit code 3; last line: cannot" },
-        Row { name: "it is absent", command: "[./no-such-fix]", lives: 3, code: 80, verdicts: &["1 custom_command by rule fix: crashed"], detail: "no-such-fix" },
-        Row { name: "it takes too long", command: "[sh, -c, 'touch mended; sleep 60 & sleep 60'], timeout_seconds: 0.3", lives: 2, code: 0, verdicts: &["1 custom_command by rule fix: crashed", "2 restart by policy: kept"], detail: "ran out of time" },
+        Row {
+            name: "it mends",
+            command: "[sh, -c, 'touch mended; echo done']",
+            lives: 2,
+            code: 0,
+            verdicts: &["1 custom_command by rule fix: kept"],
+            detail: "exit code 0; last line: done",
+        },
+        Row {
+            name: "it sets",
+            command: "[sh, -c, 'touch mended; echo restart_with_env EXTRA=7']",
+            lives: 2,
+            code: 0,
+            verdicts: &["1 custom_command by rule fix: kept"],
+            detail: "EXTRA=7",
+        },
+        Row {
+            name: "it aborts",
+            command: "[echo, abort]",
+            lives: 1,
+            code: 82,
+            verdicts: &["1 custom_command by rule fix: unverified"],
+            detail: "last line: abort",
+        },
+        Row {
+            name: "it fails",
+            command: "[sh, -c, 'touch mended; echo cannot; exit 3']",
+            lives: 2,
+            code: 0,
+            verdicts: &["1 custom_command by rule fix: crashed", "2 restart by policy: kept"],
+            detail: "exit code 3; last line: cannot",
+        },
+        Row {
+            name: "it is absent",
+            command: "[./no-such-fix]",
+            lives: 3,
+            code: 80,
+            verdicts: &["1 custom_command by rule fix: crashed"],
+            detail: "no-such-fix",
+        },
+        Row {
+            name: "it takes too long",
+            command: "[sh, -c, 'touch mended; sleep 60 & sleep 60'], timeout_seconds: 0.3",
+            lives: 2,
+            code: 0,
+            verdicts: &["1 custom_command by rule fix: crashed", "2 restart by policy: kept"],
+            detail: "ran out of time",
+        },
     ];
     for row in rows {
-        let rule = format!("rules: [{{name: fix, match: {{detector: boom}}, action: {{kind: custom_command, command: {}}}}}]", row.command);
+        let rule = format!(
+            "rules: [{{name: fix, match: {{detector: boom}}, action: {{kind: custom_command, command: {}}}}}]",
+            row.command
+        );
         let job = Job::sh("echo \"$EXTRA\" > extra; [ -e mended ] && exit 0; echo boom; exit 1").boom();
         let site = job.policy("max_restarts: 2").with(&rule).make();
         let outcome = site.run().expect_code(row.code);
@@ -152,7 +255,10 @@ fn a_custom_command_pauses_and_knows_the_run() {
 fn notify_and_ignore_leave_the_child_alone() {
     for action in ["notify", "ignore"] {
         let rule = format!("rules: [{{name: tell, match: {{detector: boom}}, action: {action}}}]");
-        let job = Job::sh("echo boom; until_there done").boom().healing("settle_seconds: 0, verify_window_seconds: 0.2").with(&rule);
+        let job = Job::sh("echo boom; until_there done")
+            .boom()
+            .healing("settle_seconds: 0, verify_window_seconds: 0.2")
+            .with(&rule);
         let site = job.make();
         let monitor = site.start();
         site.until("a verdict", |_| !site.verdicts().is_empty());

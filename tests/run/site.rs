@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::common::{Outcome, Running, SOON, TestEnv, poll_until};
 
 /// Every script begins with this: `$LIFE` is 1 in the first child, 2 in the second, …
-const PREAMBLE: &str = "echo $$ >> lives\nLIFE=$(grep -c . lives)\nuntil_there() { until [ -e \"$1\" ]; do sleep 0.02; done; }\n";
+const PREAMBLE: &str =
+    "echo $$ >> lives\nLIFE=$(grep -c . lives)\nuntil_there() { until [ -e \"$1\" ]; do sleep 0.02; done; }\n";
 
 /// A script and its configuration, to be changed and then made.
 #[must_use]
@@ -83,7 +84,9 @@ impl Job {
     /// The text of `sentry.yaml`.
     pub fn yaml(&self) -> String {
         let Self { command, process, policy, healing, rest, .. } = self;
-        format!("process: {{command: {command}{process}, restart_policy: {{{policy}}}}}\nhealing: {{{healing}}}\n{rest}")
+        format!(
+            "process: {{command: {command}{process}, restart_policy: {{{policy}}}}}\nhealing: {{{healing}}}\n{rest}"
+        )
     }
 
     /// Writes it all into a new project.
@@ -129,7 +132,8 @@ impl Site {
     pub fn assert_all_gone(&self) {
         poll_until(SOON, "the end of all processes", || {
             let alive = self.env.processes();
-            let show = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
+            let show =
+                |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
             if alive.is_empty() { Ok(()) } else { Err(alive.iter().map(show).collect::<Vec<_>>().join("\n")) }
         });
     }
@@ -182,8 +186,10 @@ impl Site {
     /// The incidents, oldest first.
     pub fn incidents(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.env.path(".sentry/incidents/index.jsonl")).unwrap_or_default();
-        let ids = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned());
-        ids.map(|id| serde_json::from_str(&self.env.read(format!(".sentry/incidents/{id}/incident.json"))).unwrap()).collect()
+        let ids =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned());
+        ids.map(|id| serde_json::from_str(&self.env.read(format!(".sentry/incidents/{id}/incident.json"))).unwrap())
+            .collect()
     }
 
     /// The only incident.

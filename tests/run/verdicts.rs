@@ -10,11 +10,13 @@ const LONG: &str = "settle_seconds: 0, verify_window_seconds: 600";
 
 #[test]
 fn a_child_that_lives_through_the_window_is_kept_and_clears_the_count() {
-    let job = Job::sh("[ $LIFE = 2 ] && until_there done && exit 0; echo boom; exit 1").boom().healing(SHORT).with(AGAIN);
+    let job =
+        Job::sh("[ $LIFE = 2 ] && until_there done && exit 0; echo boom; exit 1").boom().healing(SHORT).with(AGAIN);
     let site = job.make();
     let monitor = site.start();
-    let verifying = site.until("a pending attempt", |state| state["pending"][0]["action"] == "restart");
-    assert_eq!(verifying["restarts"]["unverified"], 1, "{verifying:#}");
+    site.until("a pending attempt that counts", |state| {
+        state["pending"][0]["action"] == "restart" && state["restarts"]["unverified"] == 1
+    });
     site.until("a verdict", |_| site.verdicts() == ["1 restart by rule again: kept"]);
     let state = site.until("a clear count", |state| state["restarts"]["unverified"] == 0);
     assert_eq!((&state["restarts"]["total"], &state["pending"]), (&1.into(), &Value::Array(vec![])), "{state:#}");
@@ -28,7 +30,10 @@ fn a_child_that_lives_through_the_window_is_kept_and_clears_the_count() {
 #[test]
 fn the_same_failure_is_a_regression_however_fast_it_comes_back() {
     // The second child fails before anybody could see it run; the third long after its start.
-    let job = Job::sh("[ $LIFE = 3 ] && until_there now; [ $LIFE = 4 ] && exit 0; echo boom; exit 1").boom().healing(LONG).with(AGAIN);
+    let job = Job::sh("[ $LIFE = 3 ] && until_there now; [ $LIFE = 4 ] && exit 0; echo boom; exit 1")
+        .boom()
+        .healing(LONG)
+        .with(AGAIN);
     let site = job.make();
     let monitor = site.start();
     site.until_child(3);
@@ -44,7 +49,8 @@ fn the_same_failure_is_a_regression_however_fast_it_comes_back() {
 
 #[test]
 fn another_death_is_a_crash() {
-    let job = Job::sh("[ $LIFE = 1 ] && { echo boom; exit 1; }; [ $LIFE = 2 ] && kill -SEGV $$; exit 0").boom().healing(LONG);
+    let job =
+        Job::sh("[ $LIFE = 1 ] && { echo boom; exit 1; }; [ $LIFE = 2 ] && kill -SEGV $$; exit 0").boom().healing(LONG);
     let site = job.with(AGAIN).make();
     let outcome = site.run().expect_code(0);
     assert_eq!(site.verdicts(), ["1 restart by rule again: crashed", "2 restart by policy: kept"], "{outcome:?}");
@@ -52,7 +58,9 @@ fn another_death_is_a_crash() {
 
 #[test]
 fn what_was_not_seen_to_the_end_is_unverified_and_what_a_person_replaced_superseded() {
-    for (command, verdict, code) in [("stop", "unverified", 82), ("restart", "superseded", 0), ("pause", "superseded", 0)] {
+    for (command, verdict, code) in
+        [("stop", "unverified", 82), ("restart", "superseded", 0), ("pause", "superseded", 0)]
+    {
         let job = Job::sh("[ $LIFE = 1 ] && { echo boom; exit 1; }; [ $LIFE = 2 ] && until_there never; exit 0").boom();
         let site = job.healing(LONG).with(AGAIN).make();
         let monitor = site.start();
@@ -102,10 +110,13 @@ fn restarts_of_the_policy_are_attempts_as_well() {
 fn progress_up_to_the_point_of_failure_is_no_proof() {
     let stall = "detectors: [{name: boom, kind: pattern, regex: boom}, {name: slow, kind: stall, metric_regex: 'step (\\d+)', no_progress_seconds: 600}]";
     let script = "[ $LIFE = 1 ] && { echo step 5; echo boom; exit 1; }; echo step 5; until_there on; echo step 6; until_there done; exit 0";
-    let site = Job::sh(script).healing(SHORT).with(stall).with(AGAIN).make();
+    let site =
+        Job::sh(script).healing(SHORT).with(stall).with("monitor: {poll_interval_seconds: 0.2}").with(AGAIN).make();
     let monitor = site.start();
     // The window passes while the value stands where it failed.
-    site.until("the window to have passed", |state| state["pending"][0]["left_ms"] == 0 || state["watched_ms"].as_u64() > Some(1_000));
+    site.until("the window to have passed", |state| {
+        state["pending"][0]["left_ms"] == 0 || state["watched_ms"].as_u64() > Some(1_000)
+    });
     assert!(site.verdicts().is_empty(), "{:?}", site.verdicts());
     site.touch("on");
     site.until("a verdict", |_| site.verdicts() == ["1 restart by rule again: kept"]);
