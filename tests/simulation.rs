@@ -1,7 +1,7 @@
 //! The whole pure half under a simulated world: a child that lies, a clock that jumps, a monitor that is killed between any
 //! two effects, a disk that fails, people who send commands at the worst moment. A schedule is a seed; a failing one is
 //! printed as the trace of its events. `SENTRY_SIM_SEED=…` runs one, `SENTRY_SIM_SCHEDULES=…` that many, from `SENTRY_SIM_FIRST=…` on.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -15,7 +15,7 @@ pub struct Restarts {
     pub unverified: u32,
     /// Of this run.
     pub total: u32,
-    /// When each of the last ones happened, oldest first; bounded by the window and by [`MAX_REMEMBERED`].
+    /// When each of the last ones happened, oldest first; bounded by the window and by `MAX_REMEMBERED`.
     pub recent: Vec<Watched>,
     /// The last failure and how often it came in a row.
     pub identical: Option<(Fingerprint, u32)>,

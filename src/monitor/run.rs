@@ -251,6 +251,9 @@ impl Monitor {
     }
 
     fn run(mut self) -> u8 {
+        self.handle_pending();
+        // Adopting a quiet child changes nothing in the memory, and readers want to see all the same who watches it now.
+        self.write_picture(Durability::Cached, SystemClock::now());
         loop {
             let before = SystemClock::mono();
             self.handle_pending();

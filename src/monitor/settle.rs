@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::effect::{Effect, Effects, Level};
 use super::event::ScanReport;
-use super::memory::{DetectorFacts, Gathering, IncidentNote, Memory, Phase};
+use super::memory::{DetectorFacts, Gathering, IncidentNote, Memory, Phase, Then};
 use super::state::{LiveStream, State};
 use super::todo::{IncidentChange, Todo};
 use crate::config::What;
 use crate::detect::{Detection, DetectorKind, Severity};
 use crate::ids::{ChildNo, DetectorName, IncidentId};
 use crate::incident::{Counted, Incident, fingerprint, judge};
-use crate::time::Watched;
+use crate::time::{Utc, Watched};
 
 /// A cascade that never becomes quiet settles after this much longer than a quiet one.
 const LONGEST_CASCADE: Duration = Duration::from_secs(30);
@@ -234,7 +234,7 @@ impl State {
         let surplus = self.memory.incidents.len().saturating_sub(Memory::MAX_INCIDENTS);
         self.memory.incidents.drain(..surplus);
         let slim = slim(&incident);
-        let (since, files) = (self.memory.last_healthy, files_of_frames(&incident));
+        let (since, files) = (self.last_healthy(&incident), files_of_frames(&incident));
         let id = incident.id.clone();
         self.intend(Todo::WriteIncident { incident: Box::new(incident), before });
         if since.is_some() || !files.is_empty() {
@@ -243,12 +243,28 @@ impl State {
         self.carry_out(decision, &slim, fx)
     }
 
+    /// When things were last known to go well: a kept fix, a finished run, or the start of a child that had lived for a whole
+    /// verify window before this, its first failure.
+    fn last_healthy(&self, incident: &Incident) -> Option<Utc> {
+        let first = !self
+            .memory
+            .incidents
+            .iter()
+            .any(|note| note.incident.child == incident.child && note.incident.id != incident.id);
+        let child = self.memory.child.as_ref().filter(|child| child.no == incident.child && first);
+        let healthy_start = child.and_then(|child| {
+            let lived = self.memory.watched.since(child.up?);
+            (lived >= self.config.healing.verify_window).then_some(child.started)
+        });
+        self.memory.last_healthy.max(healthy_start)
+    }
+
     /// The incident that a detection belongs to although it was settled before.
     fn joins(&self, root: &Detection, child: ChildNo) -> Option<usize> {
         let now = self.memory.watched;
         let of_child = |note: &&IncidentNote| note.incident.child == child;
-        if let Phase::Stopping { .. } = self.memory.phase {
-            // What a child prints while we stop it follows from the stop, or from why it is stopped.
+        if let Phase::Stopping { then: Then::Restart { .. } } = self.memory.phase {
+            // What a child prints while a healer stops it follows from why it is stopped, or from the stop.
             return self.memory.incidents.iter().rposition(|note| of_child(&note));
         }
         if root.kind == DetectorKind::ExitCode && root.severity > Severity::Info {
@@ -317,12 +333,7 @@ impl State {
     }
 
     /// `2026-11-21T12-34-56Z-error-oom`, with `-2`, `-3`, … for further ones of the same second.
-    fn incident_id(
-        &self,
-        kind: crate::incident::IncidentKind,
-        detector: &DetectorName,
-        utc: crate::time::Utc,
-    ) -> IncidentId {
+    fn incident_id(&self, kind: crate::incident::IncidentKind, detector: &DetectorName, utc: Utc) -> IncidentId {
         let base = format!("{}-{}-{}", utc.file_stamp(), kind.as_str(), slug(detector.as_str()));
         let taken = |id: &str| self.memory.recent_ids.iter().any(|recent| recent.as_str() == id);
         if !taken(&base) {
