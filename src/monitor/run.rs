@@ -169,6 +169,8 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         state,
     };
     monitor.begin(setup.command_given, setup.only, now)?;
+    // What compiling and replaying needed is not needed again.
+    crate::os::memory::give_back();
     Ok(monitor.run())
 }
 
