@@ -53,6 +53,13 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
         return Err(Failure::new(FailureKind::Configuration, what)
             .hint("`local` is; inside a SLURM job script it supervises the job's own command"));
     }
+    if config.process.command.is_empty() {
+        return Err(Failure::new(
+            FailureKind::Configuration,
+            "there is no command to run: `process.stages` is not there yet",
+        )
+        .hint("give one `process.command`, or use a shell: `command: [sh, -c, \"make fit && make eval\"]`"));
+    }
     let follow: Option<Box<dyn io::Write + Send>> = if args.follow { Some(Box::new(io::stdout())) } else { None };
     supervise(config, command, follow, None, context)
 }

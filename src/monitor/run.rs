@@ -464,15 +464,24 @@ impl Monitor {
         if self.watch.is_none() {
             self.take_commands(now);
         }
-        for (stream, facts) in self.streams.positions() {
-            self.state.memory.streams.insert(stream, facts);
-        }
+        self.remember_positions();
         let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
         if trouble.is_some() || self.state.warnings.contains_key("journal") {
             self.pending.push_back(Event::JournalState { trouble });
         }
         self.write_picture(Durability::Cached, now);
         self.hands.sweep(&self.state, now);
+    }
+
+    /// How far the streams have been read, unless something of that has not been weighed yet, as when the monitor leaves at
+    /// once: then the next one reads it again.
+    fn remember_positions(&mut self) {
+        if self.pending.iter().any(|event| matches!(event, Event::Scanned(_))) {
+            return;
+        }
+        for (stream, facts) in self.streams.positions() {
+            self.state.memory.streams.insert(stream, facts);
+        }
     }
 
     fn write_picture(&mut self, durability: Durability, now: Now) {
@@ -488,12 +497,7 @@ impl Monitor {
 
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
-        // What was read and not yet weighed is read again by the next monitor: its position must not be stored.
-        if !self.pending.iter().any(|event| matches!(event, Event::Scanned(_))) {
-            for (stream, facts) in self.streams.positions() {
-                self.state.memory.streams.insert(stream, facts);
-            }
-        }
+        self.remember_positions();
         if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
             self.hands.complain(&trouble, now.utc);
         }

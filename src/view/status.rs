@@ -232,7 +232,11 @@ impl StatusView {
             }
             None => {
                 let seen = words::duration(state.updated.age(self.now));
-                format!("gone (was pid {}), last seen {seen} ago", state.monitor.pid)
+                match state.monitor.pid {
+                    // A picture that `sentry doctor` has painted names no monitor.
+                    0 => format!("gone, last seen {seen} ago"),
+                    pid => format!("gone (was pid {pid}), last seen {seen} ago"),
+                }
             }
         };
         page.field("monitor", &monitor);

@@ -1,0 +1,17 @@
+//! `sentry run` as its users see it: real programs that really fail, real signals, real files.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests start processes, write files, and stop at the first surprise"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod site;
+
+mod behaviour;
+mod codes;
+mod rules;
+mod verdicts;
