@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,7 @@ pub(super) fn markers(bytes: u64) -> u64 {
 /// Prints log lines as fast as it can, so many bytes a write; a write of 0 bytes means line by line.
 fn flood(bytes: u64, write: usize) -> Result<Duration> {
     // `io::stdout` has a buffer of its own; the descriptor has none.
-    let mut out = File::from(rustix::io::dup(rustix::stdio::stdout())?);
+    let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let lines: Vec<Vec<u8>> = (0..997_u64)
         .map(|step| format!("2026-11-21 04:12:33.{:03} | rank 0 | step {step}/500000 | loss 0.{:04} | lr 2.9e-04 | 18231 tok/s | mem 61.2GiB\n", step % 1000, step * 7).into_bytes())
         .collect();
