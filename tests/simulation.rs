@@ -609,7 +609,7 @@ fn from_environment(name: &str) -> Option<u64> {
 fn promises_hold_on_every_schedule() {
     let one = from_environment("SENTRY_SIM_SEED");
     let first = one.or_else(|| from_environment("SENTRY_SIM_FIRST")).unwrap_or(1);
-    let count = if one.is_some() { 1 } else { from_environment("SENTRY_SIM_SCHEDULES").unwrap_or(3_000) };
+    let count = if one.is_some() { 1 } else { from_environment("SENTRY_SIM_SCHEDULES").unwrap_or(2_000) };
     let mut killed = 0;
     for seed in first..first + count {
         let mut world = World::new(seed);
