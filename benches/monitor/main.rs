@@ -26,6 +26,9 @@ enum Size {
     Taste,
 }
 
+/// A name, and what it measures.
+type Part = (&'static str, fn(Size) -> Result<()>);
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some((role, rest)) = args.split_first()
@@ -40,7 +43,7 @@ fn main() -> Result<()> {
     let size = if args.iter().any(|arg| arg == "--bench") { Size::Whole } else { Size::Taste };
     let named: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
     let wanted = |name: &str| named.is_empty() || named.contains(&name);
-    let parts: [(&str, fn(Size) -> Result<()>); 5] = [
+    let parts: [Part; 5] = [
         ("start", start::main),
         ("latency", latency::lines),
         ("frames", latency::frames),

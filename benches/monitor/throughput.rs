@@ -66,7 +66,7 @@ fn supervise(bytes: u64, write: usize, peak: &mut u64) -> Result<f64> {
         *peak = project.status_kib("VmHWM").unwrap_or(0).max(*peak);
         std::thread::sleep(Duration::from_millis(20));
     }
-    let found = project.state()?["detectors"]["marker"]["detections"].as_u64().unwrap_or(0);
+    let found = project.state()?.pointer("/detectors/marker/detections").and_then(|count| count.as_u64()).unwrap_or(0);
     if found != child::markers(bytes) {
         return Err(format!("{found} of {} markers found", child::markers(bytes)).into());
     }

@@ -125,7 +125,7 @@ pub fn source(roots: &Roots, file: &str) -> Result<Source, Skipped> {
 }
 
 /// Files of the project whose paths end with the given ones (`shop/Cart.java`), by what was asked for; the nearest to the
-/// top where there are several. Looks at [`walk::MAX_ENTRIES`] entries at most, and at none where nothing is asked.
+/// top where there are several. Looks at `walk::MAX_ENTRIES` entries at most, and at none where nothing is asked.
 pub fn ending_with(project: &Path, ends: &[String]) -> BTreeMap<String, String> {
     let mut missing: BTreeSet<&String> = ends.iter().collect();
     let mut found = BTreeMap::new();
