@@ -112,12 +112,20 @@ fn a_tree_in_which_nothing_ran_yet() {
 fn scan_finds_a_trace_and_answers_with_1() {
     let env = TestEnv::new();
     env.write("train.log", TRACE);
-    insta::assert_snapshot!(env.run(&["-q", "scan", "train.log"]).page(), @r"
+    insta::assert_snapshot!(env.run(&["-q", "scan", "train.log"]).page(), @r#"
     exit: 1
     --- stdout
     train.log:2-7  error  traceback  KeyError: 'port'
-        at /srv/app/train.py:2 in load  (Python, 2 frames)
-    ");
+        Python, 2 frames
+          /srv/app/train.py:3 in <module>
+        > /srv/app/train.py:2 in load
+        | Traceback (most recent call last):
+        |   File "/srv/app/train.py", line 3, in <module>
+        |     load()
+        |   File "/srv/app/train.py", line 2, in load
+        |     return settings['port']
+        | KeyError: 'port'
+    "#);
     let json = env.sentry(&["scan", "-", "--json"]).input(TRACE).run().expect_code(1);
     let detection: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&detection["start_line"], &detection["end_line"]), (&2.into(), &7.into()));

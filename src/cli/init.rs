@@ -158,7 +158,7 @@ fn words(command: &[OsString]) -> Result<Vec<String>, Failure> {
 }
 
 fn joined(command: &[String]) -> String {
-    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
+    config::command_line(command)
 }
 
 /// Asks for the command and for the files worth a snapshot.

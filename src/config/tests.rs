@@ -655,3 +655,18 @@ proptest! {
         prop_assert_eq!(&first, &show(&ok(&first)).to_yaml());
     }
 }
+
+proptest! {
+    #[test]
+    fn a_command_line_is_the_command(words in prop::collection::vec("[^\\x00]{0,12}", 1..5)) {
+        prop_assert_eq!(shlex::split(&command_line(&words)), Some(words));
+    }
+}
+
+#[test]
+fn a_command_line_is_quoted_where_it_must_be() {
+    let line = |words: &[&str]| command_line(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    assert_eq!(line(&["gradle", "--console=plain", "run"]), "gradle --console=plain run");
+    assert_eq!(line(&["sh", "-c", "echo $A; exit 1"]), "sh -c 'echo $A; exit 1'");
+    assert_eq!(line(&["a", "", "b\0"]), "a '' \"b\\0\"");
+}

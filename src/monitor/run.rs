@@ -17,7 +17,7 @@ use super::state::State;
 use super::status::ProcessIdentity;
 use super::streams::Streams;
 use super::talk::Talk;
-use crate::config::{Config, ProcessKind};
+use crate::config::{Config, ProcessKind, command_line};
 use crate::detect::DetectorSet;
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
@@ -202,7 +202,7 @@ impl Monitor {
         } else {
             let id =
                 RunId::new(format!("{}-{:04x}", now.utc.date_time().format("%Y%m%dT%H%M%SZ"), self.me.pid & 0xffff));
-            let words = command.join(" ");
+            let words = command_line(&command);
             self.state.new_run(id, command);
             self.hands.say(Level::Info, &format!("supervising `{words}`; see `sentry status`"), now.utc);
         }
@@ -225,7 +225,7 @@ impl Monitor {
         };
         let Some(child) = child else { return Ok(()) };
         if command_given && run.command != command {
-            return Err(RunError::AnotherCommand { run: run.id, child, command: run.command.join(" ") });
+            return Err(RunError::AnotherCommand { run: run.id, child, command: command_line(&run.command) });
         }
         let alive = self.state.memory.child.as_ref().is_some_and(|child| child.exit.is_none());
         let started = !self

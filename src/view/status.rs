@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::table::{Cell, Look, Table};
 use super::{Palette, one_line, words};
+use crate::config::command_line;
 use crate::detect::Severity;
 use crate::detect::exit_code::describe;
 use crate::heal::verdict::Verdict;
@@ -127,7 +128,7 @@ impl StatusView {
             );
         };
         self.headline(situation, state, &mut page);
-        page.field("command", &one_line(&state.command.join(" ")));
+        page.field("command", &one_line(&command_line(&state.command)));
         self.processes(situation, state, &mut page);
         page.field("run", &format!("{}, started {} ago", state.run, words::duration(state.run_started.age(self.now))));
         page.field("restarts", &restarts(&state.restarts));
