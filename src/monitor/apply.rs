@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::command::ControlAnswer;
 use super::effect::{Level, Notification};
 use super::event::{Event, Outcome};
-use super::journal_line::{Differ, JournalLine};
+use super::journal_line::{self, Differ, JournalLine};
 use super::look_around;
 use super::record::Recorder;
 use super::state::State;
@@ -25,7 +25,7 @@ use crate::incident::Redactor;
 use crate::incident::report_view::Changes;
 use crate::os::job::{Job, JobResult, JobSpec, JobState};
 use crate::store::control::{self, CommandId};
-use crate::store::{AttemptRow, AttemptStatus, Durability, Journal, Store, read};
+use crate::store::{AttemptRow, AttemptStatus, Durability, Journal, Store, TooLong, WriteError, read};
 use crate::supervisor::{ChildSpec, StopHow, Supervisor};
 use crate::time::{Mono, Now, Utc};
 
@@ -41,6 +41,15 @@ enum Asked {
     Command,
     /// What changed since the last healthy run.
     Changes,
+}
+
+/// Why the memory was not written.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error("cannot put the memory into words: {0}")]
+    Words(#[from] serde_json::Error),
+    #[error(transparent)]
+    Store(#[from] WriteError),
 }
 
 /// Everything that acts on the world.
@@ -91,18 +100,36 @@ impl Hands {
     pub(super) fn write_journal(&mut self, state: &mut State, now: Now, compact_above: u64) -> Option<String> {
         let notes = std::mem::take(&mut state.notes);
         let compact = self.journal.bytes() > compact_above;
-        if compact {
+        if compact || !self.journal.is_in_place() {
+            // The line begins a file, and must hold everything.
             self.differ.forget();
         }
-        let written = match self.differ.line(&state.memory, notes, now.utc) {
-            Ok(line) if compact => self.journal.replace(&[line]).map_err(|error| error.to_string()),
-            Ok(line) => self.journal.append(&line, Durability::Flushed).map_err(|error| error.to_string()),
-            Err(error) => Err(format!("cannot put the memory into words: {error}")),
-        };
+        let mut written = self.write_line(state, notes.clone(), compact, now);
+        if matches!(&written, Err(Unwritten::Store(error)) if TooLong::caused(error)) {
+            // A memory without the texts of traces is worth more than none.
+            journal_line::without_bulk(&mut state.memory);
+            self.differ.forget();
+            written = self.write_line(state, notes, true, now);
+        }
         let trouble = written.err()?;
         // The next line that can be written holds everything.
         self.differ.forget();
-        Some(trouble)
+        Some(trouble.to_string())
+    }
+
+    fn write_line(&mut self, state: &State, notes: Vec<String>, compact: bool, now: Now) -> Result<(), Unwritten> {
+        let line = self.differ.line(&state.memory, notes, now.utc)?;
+        if compact {
+            self.journal.replace(&[line])?;
+        } else {
+            self.journal.append(&line, Durability::Flushed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the directory is still ours.
+    pub(super) fn holds_lock(&self) -> bool {
+        !self.store.lock().is_lost()
     }
 
     /// A new round of intents begins.

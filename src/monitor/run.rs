@@ -19,6 +19,7 @@ use super::streams::Streams;
 use super::talk::Talk;
 use crate::config::{Config, ProcessKind, command_line};
 use crate::detect::DetectorSet;
+use crate::exit::IO;
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
 use crate::os::clock::SystemClock;
@@ -166,6 +167,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         heartbeat: now.mono,
         seen: None,
         leaving: None,
+        evicted: false,
         state,
     };
     monitor.begin(setup.command_given, setup.only, now)?;
@@ -188,6 +190,8 @@ struct Monitor {
     heartbeat: Mono,
     seen: Option<(ChildNo, Seen)>,
     leaving: Option<Leave>,
+    /// Somebody has removed `.sentry/` or its lock: what is there now belongs to somebody else.
+    evicted: bool,
 }
 
 impl Monitor {
@@ -260,6 +264,9 @@ impl Monitor {
             let before = SystemClock::mono();
             self.handle_pending();
             self.beat();
+            if self.evicted {
+                return self.leave_evicted();
+            }
             if let Some(leave) = self.leaving {
                 return self.leave(leave);
             }
@@ -273,7 +280,7 @@ impl Monitor {
 
     /// Steps through all that has happened, and what follows from it, then lets time pass.
     fn handle_pending(&mut self) {
-        loop {
+        while !self.evicted {
             let event = self.pending.pop_front().unwrap_or(Event::Woke);
             let last = matches!(event, Event::Woke) && self.pending.is_empty();
             let now = SystemClock::now();
@@ -288,6 +295,9 @@ impl Monitor {
 
     fn apply(&mut self, effects: super::effect::Effects, now: Now) {
         use super::effect::Effect;
+        if (effects.changed || !effects.list.is_empty()) && self.is_evicted() {
+            return;
+        }
         if effects.changed {
             let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
             if trouble.is_some() || self.state.warnings.contains_key("journal") {
@@ -464,6 +474,9 @@ impl Monitor {
             return;
         }
         self.heartbeat = now.mono;
+        if self.evicted || self.is_evicted() {
+            return;
+        }
         self.observe(now);
         if self.watch.is_none() {
             self.take_commands(now);
@@ -497,6 +510,31 @@ impl Monitor {
         };
         let picture = self.state.picture(&frame);
         self.hands.write_state(&picture, durability, now.utc);
+    }
+
+    /// Whether the lock is no longer in place, looked up before each heartbeat and before anything is written or done: without
+    /// it, another monitor may own the directory, with a memory and a child of its own.
+    fn is_evicted(&mut self) -> bool {
+        self.evicted |= !self.hands.holds_lock();
+        self.evicted
+    }
+
+    /// Leaves a directory that is not ours any more: the child goes on, nothing is started and nothing is written.
+    fn leave_evicted(mut self) -> u8 {
+        let now = SystemClock::now().utc;
+        let lock = self.layout.lock();
+        let child = self.state.memory.child.as_ref().filter(|child| child.exit.is_none());
+        let left = match child.map(|child| (child.no, child.process.as_ref())) {
+            Some((no, Some(process))) => {
+                format!("child {no} keeps running without supervision: `kill {}` ends it", process.pid)
+            }
+            Some((no, None)) => format!("child {no} may be running without supervision"),
+            None => "no child is running".to_owned(),
+        };
+        let what = format!("`{}` was removed or replaced while this monitor was using it", lock.display());
+        self.hands.say(Level::Error, &format!("{what}; it starts nothing more and leaves; {left}"), now);
+        self.streams.end_follow();
+        IO
     }
 
     fn leave(mut self, leave: Leave) -> u8 {

@@ -243,3 +243,34 @@ fn a_monitor_killed_while_it_stops_the_child_is_finished_by_the_next() {
     let outcome = site.run().expect_code(82);
     assert_eq!(site.lives().len(), 1, "{outcome:?}");
 }
+
+#[test]
+fn a_monitor_whose_directory_is_taken_away_leaves_the_child_alone() {
+    let site = Job::sh("until_there done").make();
+    let monitor = site.start();
+    let pid = site.until_child(1);
+    std::fs::remove_dir_all(site.env.path(".sentry")).unwrap();
+    let outcome = monitor.wait().expect_code(74);
+    assert!(outcome.stderr.contains(&format!("`kill {pid}` ends it")), "{outcome:?}");
+    assert!(is_alive(&site, pid), "{outcome:?}");
+    assert!(!site.env.path(".sentry").exists(), "{}", site.env.tree());
+    site.touch("done");
+    site.assert_all_gone();
+}
+
+#[test]
+fn a_journal_that_is_taken_away_is_written_again() {
+    let site = Job::sh("until_there go; echo boom; until_there done; exit 0").boom().make();
+    let monitor = site.start();
+    let pid = site.until_child(1);
+    std::fs::remove_file(site.env.path(".sentry/journal.jsonl")).unwrap();
+    site.touch("go");
+    site.until("the incident", |state| state["incidents_total"] == 1);
+    drop(monitor); // SIGKILL
+    let monitor = site.start();
+    site.until("the adoption", |state| state["monitor"]["pid"] == monitor.pid() && state["child"]["alive"] == true);
+    site.touch("done");
+    let _ = monitor.wait().expect_code(0);
+    assert_eq!(site.lives(), [pid]);
+    assert_eq!(site.incidents().len(), 1);
+}
