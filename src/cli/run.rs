@@ -136,6 +136,9 @@ fn failure(error: RunError) -> Failure {
             .hint("use that version of sentry, or another directory; this one can still read it"),
         RunError::AnotherCommand { .. } => Failure::new(FailureKind::Refused, error)
             .hint("`sentry run` without a command adopts it, `sentry stop` ends it"),
+        RunError::StillAlive { pid, .. } => Failure::new(FailureKind::Refused, error)
+            .hint(format!("`sentry stop` ends it (so does `kill {pid}`); then `sentry run` starts a new run")),
+        RunError::Unlisted(error) => read_failure(error),
         RunError::NothingHere => super::project::nothing_here(error.to_string()),
         RunError::Detectors(error) => Failure::new(FailureKind::Configuration, error),
         RunError::Store(_) | RunError::Journal(_) | RunError::Os { .. } => Failure::new(FailureKind::Io, error),

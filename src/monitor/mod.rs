@@ -3,6 +3,7 @@
 mod apply;
 pub mod command;
 mod decide;
+pub mod earlier;
 pub mod effect;
 pub mod event;
 mod follow;

@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use super::apply::Hands;
 use super::command::ControlCommand;
+use super::earlier;
 use super::effect::{Leave, Level};
 use super::event::{Event, Seen};
 use super::journal_line::{self, JournalLine};
-use super::memory::Phase;
+use super::memory::{ChildFacts, Phase, StreamFacts};
 use super::picture::Frame;
 use super::state::State;
 use super::status::ProcessIdentity;
 use super::streams::Streams;
 use super::talk::Talk;
 use crate::config::{Config, ProcessKind, command_line};
-use crate::detect::DetectorSet;
+use crate::detect::{DetectorSet, Position};
 use crate::exit::IO;
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
@@ -27,9 +28,11 @@ use crate::os::signals::{Caught, Signals};
 use crate::os::watch::{Watch, WatchId, Woken};
 use crate::os::{identity, wait};
 use crate::paths::Layout;
-use crate::store::{Durability, OpenError, Store, WriteError, control};
+use crate::store::{Durability, OpenError, ReadError, Store, WriteError, control, read};
 use crate::supervisor::local::Local;
 use crate::supervisor::not_yet::NotYet;
+use crate::supervisor::record::ChildRecord;
+use crate::supervisor::tail::Tail;
 use crate::supervisor::{Observed, Supervisor};
 use crate::time::{Mono, Now};
 
@@ -91,6 +94,19 @@ pub enum RunError {
         /// Its command.
         command: String,
     },
+    /// The memory has no run that goes on, and yet a child is alive here.
+    #[error("child {child} of run {run} (pid {pid}) is still alive here, and nothing else is known of it")]
+    StillAlive {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        child: ChildNo,
+        /// Its main process.
+        pid: u32,
+    },
+    /// Nobody can say whether a child is alive.
+    #[error(transparent)]
+    Unlisted(#[from] ReadError),
     /// There is no run to act on.
     #[error("nothing is supervised here")]
     NothingHere,
@@ -201,6 +217,14 @@ impl Monitor {
             self.state.config.process.command.iter().map(|word| self.hands.redact(word)).collect();
         if self.state.run_goes_on() {
             self.adopt(&command, command_given, only.is_some(), now)?;
+        } else if let Some(living) = earlier::living(&self.layout)? {
+            // The memory was lost or ended too early. A second child beside this one would be the worst of all answers.
+            let ChildRecord { run, child, .. } = &living.record;
+            if only.is_none() {
+                return Err(RunError::StillAlive { run: run.clone(), child: *child, pid: living.pid });
+            }
+            self.take_over(&living.record);
+            self.adopt(&[], false, true, now)?;
         } else if only.is_some() {
             return Err(RunError::NothingHere);
         } else {
@@ -221,6 +245,19 @@ impl Monitor {
         // Whoever reads shall see at once who owns the directory now.
         self.write_picture(Durability::Cached, now);
         Ok(())
+    }
+
+    /// Makes a child of which only its record is known the child of this memory. What it has printed so far was somebody
+    /// else's to judge.
+    fn take_over(&mut self, record: &ChildRecord) {
+        let known = read::state(&self.layout).ok().flatten().filter(|state| state.run == record.run);
+        self.state.new_run(record.run.clone(), known.map(|state| state.command).unwrap_or_default());
+        let printed = Tail::open(self.layout.child_log(&record.run, record.child), 0).len().unwrap_or(0);
+        let position = Position { consumed: printed, resume: printed, ..Position::START };
+        let memory = &mut self.state.memory;
+        memory.streams.insert(record.child.stream(), StreamFacts { position, lines: 0 });
+        memory.child = Some(ChildFacts::new(record.child, record.asked));
+        memory.phase = Phase::Starting;
     }
 
     fn adopt(&mut self, command: &[String], command_given: bool, only: bool, now: Now) -> Result<(), RunError> {

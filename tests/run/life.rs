@@ -274,3 +274,32 @@ fn a_journal_that_is_taken_away_is_written_again() {
     assert_eq!(site.lives(), [pid]);
     assert_eq!(site.incidents().len(), 1);
 }
+
+#[test]
+fn no_child_is_started_beside_one_that_nobody_remembers() {
+    for (name, forget) in [
+        ("the memory is lost", &["journal.jsonl"] as &[&str]),
+        ("the picture is lost, too", &["journal.jsonl", "state.json"]),
+    ] {
+        let site = Job::sh("echo boom; until_there never").boom().process("stop_grace_seconds: 1").make();
+        let monitor = site.start();
+        let pid = site.until_child(1);
+        site.until("the incident", |state| state["incidents_total"] == 1);
+        drop(monitor); // SIGKILL
+        for file in forget {
+            std::fs::remove_file(site.env.path(format!(".sentry/{file}"))).unwrap();
+        }
+        let refused = site.env.run(&["run"]).expect_code(6);
+        assert!(refused.stderr.contains(&format!("(pid {pid}) is still alive")), "{name}: {refused:?}");
+        assert!(refused.stderr.contains("sentry stop"), "{name}: {refused:?}");
+        assert_eq!(site.lives(), [pid], "{name}");
+        let _ = site.env.run(&["stop"]).expect_code(0);
+        site.assert_all_gone();
+        assert_eq!((site.state()["exit_code"].as_u64(), site.incidents().len()), (Some(82), 1), "{name}");
+        let monitor = site.start();
+        site.until_child(1);
+        assert_eq!(site.lives().len(), 2, "{name}: a new run is possible again");
+        site.ask(&["stop"]);
+        let _ = monitor.wait().expect_code(82);
+    }
+}
