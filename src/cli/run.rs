@@ -1,7 +1,9 @@
 //! `sentry run`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::load::{self, Loaded};
@@ -60,7 +62,7 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
         )
         .hint("give one `process.command`, or use a shell: `command: [sh, -c, \"make fit && make eval\"]`"));
     }
-    let follow: Option<Box<dyn io::Write + Send>> = if args.follow { Some(Box::new(io::stdout())) } else { None };
+    let follow = if args.follow { Some(own_descriptor(io::stdout())?) } else { None };
     supervise(config, command, follow, None, context)
 }
 
@@ -111,12 +113,20 @@ fn supervise(
             Some(file) => load::load_again(file, command.clone(), &variables),
             None => Err("there is no configuration file: the run was started on built-in defaults".to_owned()),
         }),
-        terminal: Box::new(io::stderr()),
+        terminal: own_descriptor(io::stderr())?,
         quiet: context.ui.is_quiet(),
         follow,
         only,
     };
     monitor::main(setup).map(ExitCode::of_run).map_err(failure)
+}
+
+/// Writes to the same place without the lock of the standard library, which a thread that hangs in a write would hold for
+/// ever (a terminal that does not read), and whoever flushes at the end would wait for.
+fn own_descriptor(stream: impl AsFd) -> Result<Box<dyn io::Write + Send>, Failure> {
+    let descriptor = stream.as_fd().try_clone_to_owned();
+    let file = descriptor.map_err(|error| Failure::new(FailureKind::Io, error))?;
+    Ok(Box::new(File::from(file)))
 }
 
 fn no_text(word: &OsString) -> Failure {

@@ -23,5 +23,6 @@ pub mod status;
 pub mod step;
 mod streams;
 mod talk;
+mod terminal;
 pub mod todo;
 mod verify;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::Hands;
-use super::command::ControlCommand;
+use super::command::{ControlAnswer, ControlCommand};
 use super::earlier;
 use super::effect::{Leave, Level};
 use super::event::{Event, Seen};
@@ -33,7 +33,7 @@ use crate::supervisor::local::Local;
 use crate::supervisor::not_yet::NotYet;
 use crate::supervisor::record::ChildRecord;
 use crate::supervisor::tail::Tail;
-use crate::supervisor::{Observed, Supervisor};
+use crate::supervisor::{Observed, StopHow, Supervisor};
 use crate::time::{Mono, Now};
 
 /// A turn that took longer than this is told in `sentry.log`.
@@ -42,6 +42,9 @@ const SLOW_TURN: Duration = Duration::from_millis(500);
 const COMPACT_ABOVE: u64 = 8 * 1024 * 1024;
 /// Without inotify the control queue and the child are looked at this often.
 const POLL: Duration = Duration::from_millis(500);
+
+/// Most steps of one turn, so that signals, commands and the heartbeat are served whatever the steps ask of each other.
+const MOST_STEPS: usize = 10_000;
 
 /// What a run is started with.
 pub struct Setup {
@@ -54,7 +57,7 @@ pub struct Setup {
     /// Reads the configuration again; all errors in words.
     pub reload: Box<dyn FnMut() -> Result<Config, String>>,
     /// Where lines for people go.
-    pub terminal: Box<dyn Write>,
+    pub terminal: Box<dyn Write + Send>,
     /// Says only errors.
     pub quiet: bool,
     /// Shows the child's output here.
@@ -167,6 +170,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         signals,
         watch: Watch::new().ok(),
         control_watch: None,
+        look_at_queue: None,
         streams: Streams::new(set, setup.follow),
         hands: Hands::new(
             store,
@@ -200,6 +204,8 @@ struct Monitor {
     signals: Signals,
     watch: Option<Watch>,
     control_watch: Option<WatchId>,
+    /// When the control queue is looked at without having been woken.
+    look_at_queue: Option<Mono>,
     layout: Layout,
     me: ProcessIdentity,
     started: Now,
@@ -234,9 +240,7 @@ impl Monitor {
             self.state.new_run(id, command);
             self.hands.say(Level::Info, &format!("supervising `{words}`; see `sentry status`"), now.utc);
         }
-        if let Some(watch) = &mut self.watch {
-            self.control_watch = watch.dir(&self.layout.control_new()).ok();
-        }
+        self.watch_queue();
         if let Some(command) = only {
             self.pending.push_back(Event::Command { id: String::new(), command: Ok(command) });
         }
@@ -279,6 +283,7 @@ impl Monitor {
             self.hands.supervisor.adopt(&run.id, child);
             self.open_streams(child);
             self.observe(now);
+            self.stop_again(child, alive, now);
         }
         if !only {
             let what = match (&self.state.memory.phase, alive) {
@@ -291,6 +296,16 @@ impl Monitor {
             self.hands.say(Level::Info, &what, now.utc);
         }
         Ok(())
+    }
+
+    /// The monitor that asked for the stop may have died before its request was heard; asking twice is harmless.
+    fn stop_again(&mut self, child: ChildNo, alive: bool, now: Now) {
+        if alive
+            && matches!(self.state.memory.phase, Phase::Stopping { .. })
+            && let Err(error) = self.hands.supervisor.stop(child, StopHow::Graceful)
+        {
+            self.hands.complain(&error.to_string(), now.utc);
+        }
     }
 
     fn run(mut self) -> u8 {
@@ -315,9 +330,13 @@ impl Monitor {
         }
     }
 
-    /// Steps through all that has happened, and what follows from it, then lets time pass.
+    /// Steps through all that has happened, and what follows from it, then lets time pass. What is more than a turn's worth
+    /// waits for the next one.
     fn handle_pending(&mut self) {
-        while !self.evicted {
+        for _ in 0..MOST_STEPS {
+            if self.evicted {
+                return;
+            }
             let event = self.pending.pop_front().unwrap_or(Event::Woke);
             let last = matches!(event, Event::Woke) && self.pending.is_empty();
             let now = SystemClock::now();
@@ -411,6 +430,7 @@ impl Monitor {
             until(self.streams.next_look()),
             until(self.hands.next_deadline()),
             Some((self.heartbeat + longest).since(now)),
+            until(self.look_at_queue),
             self.watch.is_none().then_some(POLL),
         ]
         .into_iter()
@@ -451,11 +471,22 @@ impl Monitor {
             Some(watch) => watch.drain().unwrap_or_default(),
             None => vec![Woken::Overflow],
         };
-        let commands = woken.iter().any(|woken| match woken {
-            Woken::Entered(id) | Woken::Gone(id) => Some(*id) == self.control_watch,
-            Woken::Overflow => true,
-            Woken::Written(_) => false,
-        });
+        let mut commands = self.look_at_queue.is_some_and(|at| at <= now.mono);
+        for woken in &woken {
+            match woken {
+                Woken::Entered(id) => commands |= Some(*id) == self.control_watch,
+                Woken::Gone(id) if Some(*id) == self.control_watch => {
+                    // Whoever is removing the directory shall get done with it before anybody looks again.
+                    if let Some(watch) = &mut self.watch {
+                        watch.remove(*id);
+                    }
+                    self.control_watch = None;
+                    self.look_at_queue = Some(now.mono + POLL);
+                }
+                Woken::Overflow => commands = true,
+                Woken::Gone(_) | Woken::Written(_) => {}
+            }
+        }
         woken.iter().for_each(|woken| self.streams.woken(woken, now.mono));
         if ready.any() || self.watch.is_none() {
             self.observe(now);
@@ -473,9 +504,29 @@ impl Monitor {
         }
     }
 
+    /// Makes the queue if it was taken away, and watches it.
+    fn watch_queue(&mut self) {
+        if let Err(error) = crate::store::make_tree(&self.layout) {
+            self.hands.complain(&error.to_string(), SystemClock::utc());
+        }
+        let queue = self.layout.control_new();
+        self.control_watch = self.watch.as_mut().and_then(|watch| watch.dir(&queue).ok());
+    }
+
     fn take_commands(&mut self, now: Now) {
+        if self.control_watch.is_none() {
+            if self.is_evicted() {
+                return;
+            }
+            self.watch_queue();
+        }
+        let watched = self.control_watch.is_some() && crate::os::watch::sees_all_writers(&self.layout.control_new());
+        self.look_at_queue = (!watched).then(|| now.mono + POLL);
         match control::take(&self.layout) {
             Ok(batch) => {
+                if batch.more {
+                    self.look_at_queue = Some(now.mono);
+                }
                 for taken in batch.taken {
                     self.pending.push_back(Event::Command { id: taken.id.as_str().to_owned(), command: taken.command });
                 }
@@ -515,9 +566,7 @@ impl Monitor {
             return;
         }
         self.observe(now);
-        if self.watch.is_none() {
-            self.take_commands(now);
-        }
+        self.take_commands(now);
         self.remember_positions();
         let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
         if trouble.is_some() || self.state.warnings.contains_key("journal") {
@@ -574,6 +623,26 @@ impl Monitor {
         IO
     }
 
+    /// Commands that were taken together with the one that ends this monitor are not obeyed any more, but they are answered.
+    fn answer_the_rest(&mut self, now: Now) {
+        for event in std::mem::take(&mut self.pending) {
+            let id = match event {
+                Event::Command { id, .. } | Event::ConfigRead { command: Some(id), .. } => id,
+                Event::Woke
+                | Event::ChildSeen { .. }
+                | Event::Scanned(_)
+                | Event::Drained { .. }
+                | Event::Done { .. }
+                | Event::Terminate
+                | Event::Interrupt
+                | Event::ConfigRead { command: None, .. }
+                | Event::JournalState { .. } => continue,
+            };
+            let message = "not done: the monitor was leaving already".to_owned();
+            self.hands.answer(&id, &ControlAnswer { ok: false, message }, now.utc);
+        }
+    }
+
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
         self.remember_positions();
@@ -581,6 +650,7 @@ impl Monitor {
             self.hands.complain(&trouble, now.utc);
         }
         self.write_picture(Durability::Flushed, now);
+        self.answer_the_rest(now);
         self.streams.end_follow();
         match leave {
             Leave::Over { code } => code,
