@@ -31,6 +31,8 @@ use crate::time::{Mono, Now, Utc};
 
 /// Bytes of a rule's command kept of each of its outputs.
 const KEEP_OUTPUT: usize = 64 * 1024;
+/// Characters of a rule's command's last line that are looked at.
+const MAX_LAST_LINE: usize = 2000;
 /// The same complaint is repeated at most this often.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -290,7 +292,7 @@ impl Hands {
                 JobState::Over => {
                     let result = job.finish();
                     let outcome = match asked {
-                        Asked::Command => self.command_outcome(&result),
+                        Asked::Command => command_outcome(&result),
                         Asked::Changes => Outcome::LookedAround(Box::new(changes_in(&result))),
                     };
                     events.push(Event::Done { id, result: Ok(outcome) });
@@ -301,15 +303,16 @@ impl Hands {
         events
     }
 
-    fn command_outcome(&mut self, result: &JobResult) -> Outcome {
-        let status = match result.status {
-            _ if result.timed_out => None,
-            Some(status) => status.code().or_else(|| status.signal().map(|signal| 128 + signal)),
-            None => None,
-        };
-        let last_line = result.stdout.last_line().or_else(|| result.stderr.last_line()).unwrap_or_default();
-        let last_line = self.redactor.redact(&last_line.chars().take(500).collect::<String>());
-        Outcome::CommandEnded { status, last_line }
+    /// Ends the commands of rules that still run: nobody would be there to hear how they ended.
+    pub(super) fn end_jobs(&mut self, now: Utc) {
+        for (_, asked, job) in std::mem::take(&mut self.jobs) {
+            if matches!(asked, Asked::Command) {
+                let what = format!("the monitor leaves and ends the command of a rule (pid {})", job.pid());
+                self.say(Level::Warn, &what, now);
+            }
+            // Dropping it ends it with all below it.
+            drop(job);
+        }
     }
 
     pub(super) fn job_fds(&self) -> Vec<BorrowedFd<'_>> {
@@ -403,6 +406,17 @@ impl Hands {
     }
 }
 
+/// The last line is taken as it is: it may name an action with values. It is redacted where it is shown.
+fn command_outcome(result: &JobResult) -> Outcome {
+    let status = match result.status {
+        _ if result.timed_out => None,
+        Some(status) => status.code().or_else(|| status.signal().map(|signal| 128 + signal)),
+        None => None,
+    };
+    let last_line = result.stdout.last_line().or_else(|| result.stderr.last_line()).unwrap_or_default();
+    Outcome::CommandEnded { status, last_line: last_line.chars().take(MAX_LAST_LINE).collect() }
+}
+
 fn changes_in(result: &JobResult) -> Changes {
     if result.timed_out {
         return unknown_changes("looking for changes took too long and was given up".to_owned());
@@ -418,7 +432,7 @@ fn unknown_changes(why: String) -> Changes {
 }
 
 /// An error with its causes.
-fn in_words(error: impl std::error::Error) -> String {
+pub(super) fn in_words(error: impl std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -619,6 +619,7 @@ impl Monitor {
         };
         let what = format!("`{}` was removed or replaced while this monitor was using it", lock.display());
         self.hands.say(Level::Error, &format!("{what}; it starts nothing more and leaves; {left}"), now);
+        self.hands.end_jobs(now);
         self.streams.end_follow();
         IO
     }
@@ -645,6 +646,7 @@ impl Monitor {
 
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
+        self.hands.end_jobs(now.utc);
         self.remember_positions();
         if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
             self.hands.complain(&trouble, now.utc);
