@@ -12,6 +12,8 @@ use super::secret_name::{Secrecy, secrecy};
 
 /// Shorter values of variables are too likely to be words of the log.
 const MIN_ENV_VALUE: usize = 6;
+/// Most secrets that get a number of their own, so that a log full of them does not fill the memory; all others share one.
+const MAX_NUMBERED: usize = 10_000;
 /// Looks at a text that had secrets in it.
 const MAX_PASSES: usize = 4;
 
@@ -46,6 +48,11 @@ impl Redactor {
         known.dedup();
         let finder = |value: &String| (value.clone(), memmem::Finder::new(value.as_bytes()).into_owned());
         Self { known: known.into_iter().map(finder).collect(), numbers: HashMap::new() }
+    }
+
+    /// Knows these variables from now on, instead of those it knew. Placeholders stay as they are.
+    pub fn learn(&mut self, env: &BTreeMap<String, String>) {
+        self.known = Self::new(env).known;
     }
 
     /// The text without its secrets.
@@ -115,6 +122,7 @@ impl Redactor {
         let next = self.numbers.len() + 1;
         let number = match self.numbers.get(secret) {
             Some(number) => *number,
+            None if next > MAX_NUMBERED => next,
             None => *self.numbers.entry(secret.to_owned()).or_insert(next),
         };
         format!("<secret:{number}>")
@@ -281,6 +289,17 @@ mod tests {
         assert_eq!(redactor.redact(hidden), hidden, "twice changes nothing");
         assert_eq!(redactor.redact_named("token", "hunter2"), "<secret:3>");
         assert_eq!(redactor.redact_named("BATCH_SIZE", "8"), "8");
+    }
+
+    #[test]
+    fn numbers_are_bounded() {
+        let mut redactor = redactor();
+        for n in 0..MAX_NUMBERED + 100 {
+            redactor.redact_named("password", &format!("hunter{n}"));
+        }
+        assert_eq!(redactor.numbers.len(), MAX_NUMBERED);
+        assert_eq!(redactor.redact_named("password", "another"), "<secret:10001>");
+        assert_eq!(redactor.redact_named("password", "hunter1"), "<secret:2>");
     }
 
     #[test]

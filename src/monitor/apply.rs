@@ -13,6 +13,7 @@ use super::event::{Event, Outcome};
 use super::journal_line::{self, Differ, JournalLine};
 use super::look_around;
 use super::record::Recorder;
+use super::secrets;
 use super::state::State;
 use super::status::StateFile;
 use super::streams::Streams;
@@ -62,6 +63,8 @@ pub(super) struct Hands {
     differ: Differ,
     talk: Talk,
     redactor: Redactor,
+    /// The overlay that the redactor has been told.
+    known_overlay: BTreeMap<String, String>,
     recorder: Recorder,
     reload: Box<dyn FnMut() -> Result<Config, String>>,
     jobs: Vec<(TodoId, Asked, Job)>,
@@ -77,7 +80,6 @@ impl Hands {
         store: Store,
         journal: Journal<JournalLine>,
         talk: Talk,
-        redactor: Redactor,
         supervisor: Box<dyn Supervisor>,
         reload: Box<dyn FnMut() -> Result<Config, String>>,
         restored: BTreeSet<TodoId>,
@@ -88,7 +90,8 @@ impl Hands {
             journal,
             differ: Differ::default(),
             talk,
-            redactor,
+            redactor: Redactor::new(&BTreeMap::new()),
+            known_overlay: BTreeMap::new(),
             recorder: Recorder::default(),
             reload,
             jobs: Vec::new(),
@@ -382,8 +385,30 @@ impl Hands {
         self.talk.log("debug", &format!("a turn of the loop took {} ms", took.as_millis()), now);
     }
 
-    pub(super) fn redact(&mut self, text: &str) -> String {
-        self.redactor.redact(text)
+    /// An argument vector as it may be shown and stored.
+    pub(super) fn redact_argv(&mut self, argv: &[String]) -> Vec<String> {
+        self.redactor.redact_argv(argv)
+    }
+
+    /// The picture as it may be stored.
+    pub(super) fn redact_picture(&mut self, picture: &mut StateFile) {
+        for (name, value) in &mut picture.env_overlay {
+            *value = self.redactor.redact_named(name, value);
+        }
+    }
+
+    /// Tells the redactor all variables that there are: of the environment, of the configuration and its rules, and those
+    /// that rules have set.
+    pub(super) fn learn_secrets(&mut self, state: &State) {
+        self.redactor.learn(&secrets::variables(state));
+        self.known_overlay.clone_from(&state.memory.overlay);
+    }
+
+    /// The same where a rule has set a variable.
+    pub(super) fn learn_overlay(&mut self, state: &State) {
+        if self.known_overlay != state.memory.overlay {
+            self.learn_secrets(state);
+        }
     }
 
     /// Takes secrets out of a detection before anything is made of it.

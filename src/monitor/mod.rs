@@ -17,6 +17,7 @@ pub mod picture;
 mod record;
 pub mod repaint;
 pub mod run;
+mod secrets;
 mod settle;
 pub mod state;
 pub mod status;

@@ -47,12 +47,17 @@ impl Recorder {
         if again && read::incident(store.layout(), &incident.id).is_ok_and(|there| there.utc == incident.utc) {
             return store.list_incident(incident, rule.as_ref(), action).map_err(|error| error.to_string());
         }
+        let mut before = before.clone();
+        for (name, value) in &mut before.env_overlay {
+            *value = redactor.redact_named(name, value);
+        }
+        let before = &before;
         let mut files = Files::default();
         let mut view = ReportView {
             incident: incident.clone(),
             frames: frames::quoted(&state.config, incident),
             changes: report::Changes::default(),
-            configuration: configuration(&state.config, before),
+            configuration: configuration(&state.config, before, redactor),
             log_tail: Vec::new(),
             verify_until: None,
         };
@@ -192,9 +197,9 @@ fn store_frames(view: &mut ReportView, files: &mut Files) {
     }
 }
 
-fn configuration(config: &Config, before: &StateFile) -> report::Configuration {
+fn configuration(config: &Config, before: &StateFile, redactor: &mut Redactor) -> report::Configuration {
     report::Configuration {
-        command: config.process.command.clone(),
+        command: redactor.redact_argv(&config.process.command),
         cwd: config.process.cwd.display().to_string(),
         kind: config.process.kind.as_str().to_owned(),
         overlay: before.env_overlay.clone(),

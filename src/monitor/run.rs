@@ -22,7 +22,6 @@ use crate::config::{Config, ProcessKind, command_line};
 use crate::detect::{DetectorSet, Position};
 use crate::exit::IO;
 use crate::ids::{ChildNo, RunId};
-use crate::incident::Redactor;
 use crate::os::clock::SystemClock;
 use crate::os::signals::{Caught, Signals};
 use crate::os::watch::{Watch, WatchId, Woken};
@@ -151,7 +150,6 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         config.process.command.clone_from(&run.command);
     }
     let set = Arc::new(DetectorSet::compile(&config.detectors)?);
-    let redactor = Redactor::new(&redacted_environment(&setup.environment, &config));
     let mut talk = Talk::new(setup.terminal, &layout.sentry_log(), config.retention.max_log_bytes, setup.quiet);
     for trouble in &troubles {
         talk.say(Level::Error, trouble, now.utc);
@@ -176,7 +174,6 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
             store,
             journal,
             talk,
-            redactor,
             supervisor,
             setup.reload,
             state.memory.todo.iter().map(|intent| intent.id).collect(),
@@ -219,8 +216,8 @@ struct Monitor {
 impl Monitor {
     /// Goes on with the run that is there, or begins a new one.
     fn begin(&mut self, command_given: bool, only: Option<ControlCommand>, now: Now) -> Result<(), RunError> {
-        let command: Vec<String> =
-            self.state.config.process.command.iter().map(|word| self.hands.redact(word)).collect();
+        self.hands.learn_secrets(&self.state);
+        let command = self.hands.redact_argv(&self.state.config.process.command);
         if self.state.run_goes_on() {
             self.adopt(&command, command_given, only.is_some(), now)?;
         } else if let Some(living) = earlier::living(&self.layout)? {
@@ -340,7 +337,11 @@ impl Monitor {
             let event = self.pending.pop_front().unwrap_or(Event::Woke);
             let last = matches!(event, Event::Woke) && self.pending.is_empty();
             let now = SystemClock::now();
+            let configured = matches!(event, Event::ConfigRead { .. });
             let effects = self.state.step(event, now);
+            if configured {
+                self.hands.learn_secrets(&self.state);
+            }
             let quiet = effects.list.is_empty() && !effects.changed;
             self.apply(effects, now);
             if last && quiet && self.pending.is_empty() || self.leaving.is_some() {
@@ -355,6 +356,7 @@ impl Monitor {
             return;
         }
         if effects.changed {
+            self.hands.learn_overlay(&self.state);
             let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
             if trouble.is_some() || self.state.warnings.contains_key("journal") {
                 self.pending.push_back(Event::JournalState { trouble });
@@ -594,7 +596,8 @@ impl Monitor {
             now: now.utc,
             detached: self.leaving == Some(Leave::Detached),
         };
-        let picture = self.state.picture(&frame);
+        let mut picture = self.state.picture(&frame);
+        self.hands.redact_picture(&mut picture);
         self.hands.write_state(&picture, durability, now.utc);
     }
 
@@ -659,11 +662,4 @@ impl Monitor {
             Leave::Detached => 0,
         }
     }
-}
-
-/// Names and values among which the redactor looks for secrets.
-fn redacted_environment(environment: &BTreeMap<String, String>, config: &Config) -> BTreeMap<String, String> {
-    let mut all = environment.clone();
-    all.extend(config.process.env.clone());
-    all
 }

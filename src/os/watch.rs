@@ -33,7 +33,9 @@ pub enum Woken {
 #[derive(Debug)]
 pub struct Watch {
     fd: OwnedFd,
-    paths: Vec<(PathBuf, WatchFlags)>,
+    paths: HashMap<WatchId, (PathBuf, WatchFlags)>,
+    /// Numbers given so far; none is given twice.
+    given: usize,
     live: HashMap<i32, WatchId>,
 }
 
@@ -44,7 +46,7 @@ impl Watch {
     /// `EMFILE` when the user's `fs.inotify.max_user_instances` is spent: poll instead.
     pub fn new() -> io::Result<Self> {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        Ok(Self { fd, paths: Vec::new(), live: HashMap::new() })
+        Ok(Self { fd, paths: HashMap::new(), given: 0, live: HashMap::new() })
     }
 
     /// Watches a file for its next write. A file on a network file system wakes for writes of this machine only: see
@@ -76,7 +78,7 @@ impl Watch {
     /// # Errors
     /// As [`Watch::file`].
     pub fn rearm(&mut self, id: WatchId) -> io::Result<()> {
-        let Some((path, flags)) = self.paths.get(id.0).cloned() else {
+        let Some((path, flags)) = self.paths.get(&id).cloned() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let descriptor = inotify::add_watch(&self.fd, &path, flags)?;
@@ -84,8 +86,9 @@ impl Watch {
         Ok(())
     }
 
-    /// Stops watching.
+    /// Stops watching, and forgets the path.
     pub fn remove(&mut self, id: WatchId) {
+        self.paths.remove(&id);
         let descriptors: Vec<i32> = self.live.iter().filter(|(_, i)| **i == id).map(|(d, _)| *d).collect();
         for descriptor in descriptors {
             self.live.remove(&descriptor);
@@ -133,8 +136,9 @@ impl Watch {
 
     fn add(&mut self, path: &Path, flags: WatchFlags) -> io::Result<WatchId> {
         let descriptor = inotify::add_watch(&self.fd, path, flags)?;
-        let id = WatchId(self.paths.len());
-        self.paths.push((path.to_path_buf(), flags));
+        let id = WatchId(self.given);
+        self.given = self.given.saturating_add(1);
+        self.paths.insert(id, (path.to_path_buf(), flags));
         self.live.insert(descriptor, id);
         Ok(id)
     }
@@ -208,6 +212,7 @@ mod tests {
         watch.remove(id);
         file.write_all(b"x").unwrap();
         assert_eq!(watch.drain().unwrap(), [], "removed");
+        assert!(watch.paths.is_empty() && watch.rearm(id).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -141,8 +141,37 @@ pub fn ending_with(project: &Path, ends: &[String]) -> BTreeMap<String, String> 
     found
 }
 
+/// Whether a path may lie inside the roots, by its words alone. Whoever writes the log must not be able to make us look at
+/// arbitrary places: asking for the attributes of a path mounts file systems, wakes disks and waits for dead servers.
+fn may_be_inside(roots: &Roots, path: &Path) -> bool {
+    if path.components().any(|part| part == Component::ParentDir) {
+        // `..` behind a link leads elsewhere than its words say; without links, its words do.
+        return may_be_inside(roots, &without_dots(path));
+    }
+    roots.allow_outside || roots.inside.iter().chain(&roots.bases).any(|root| path.starts_with(root))
+}
+
+/// The path with `.` and `..` taken as words.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(part),
+        }
+    }
+    plain
+}
+
 /// Reads at most `cap` bytes, and says whether there is more.
 fn read_confined(roots: &Roots, path: &Path, cap: u64) -> Result<(Source, bool), Skipped> {
+    if KERNEL_ROOTS.iter().any(|root| path.starts_with(root)) {
+        return Err(Skipped::NotRegular);
+    }
+    if !may_be_inside(roots, path) {
+        return Err(Skipped::Outside);
+    }
     let path = fs::canonicalize(path).map_err(|error| skipped(&error))?;
     roots.admits(&path)?;
     let file = open_canonical(&path).map_err(|error| skipped(&error))?;
@@ -342,7 +371,7 @@ mod tests {
             source(&Roots::new(bases.clone(), allow_outside), file).map(|s| String::from_utf8(s.bytes).unwrap())
         };
         let absolute = |name: &str| at(name).to_str().unwrap().to_owned();
-        let rows: [(&str, String, Result<&str, Skipped>); 15] = [
+        let rows: [(&str, String, Result<&str, Skipped>); 16] = [
             ("absolute", absolute("project/src/a.py"), Ok("project/src/a.py")),
             ("against the working directory", "b.py".into(), Ok("project/work/b.py")),
             ("against the project", "src/a.py".into(), Ok("project/src/a.py")),
@@ -351,6 +380,7 @@ mod tests {
             ("a URL", format!("file://{}", absolute("project/src/a.py")), Ok("project/src/a.py")),
             ("a link that stays", "same.py".into(), Ok("project/src/a.py")),
             ("outside", absolute("outside/secret"), Err(Skipped::Outside)),
+            ("outside, not even looked for", absolute("outside/none"), Err(Skipped::Outside)),
             ("out by dots", "../../outside/secret".into(), Err(Skipped::Outside)),
             ("out by a link", "link.py".into(), Err(Skipped::Outside)),
             ("out by a linked folder", "out/secret".into(), Err(Skipped::Outside)),

@@ -346,3 +346,28 @@ fn a_rule_may_wait_for_a_failure_to_come_back() {
     let outcome = site.run().expect_code(82);
     assert_eq!(site.lives().len(), 3, "{outcome:?}");
 }
+
+#[test]
+fn secret_variables_are_shown_nowhere() {
+    let site = Job::sh("until_there \"go$LIFE\"; [ $LIFE = 2 ] && echo \"$DB_PASSWORD\" > got; echo boom; exit 1")
+        .boom()
+        .command("[sh, job.sh, --password, hunter-argument]")
+        .policy("max_restarts: 1")
+        .with("rules: [{name: change, match: {detector: boom}, action: {kind: restart_with_env, set: {DB_PASSWORD: hunter-literal}}}]")
+        .process("env: {DB_PASSWORD: hunter-before}")
+        .make();
+    site.touch("go1");
+    site.touch("go2");
+    let outcome = site.run();
+    assert_eq!(site.env.read("got").trim(), "hunter-literal", "{outcome:?}");
+    let mut shown = vec![("stderr".to_owned(), outcome.stderr.clone()), ("sentry.log".to_owned(), site.said())];
+    shown.push(("state.json".to_owned(), site.env.read(".sentry/state.json")));
+    for incident in site.incidents() {
+        for name in ["report.md", "state.json", "incident.json", "report.json", "log_excerpt.txt"] {
+            shown.push((name.to_owned(), site.file(&incident, name)));
+        }
+    }
+    for (name, text) in shown {
+        assert!(!text.contains("hunter-"), "{name}: {text}");
+    }
+}
