@@ -11,6 +11,7 @@ use super::command::ControlAnswer;
 use super::effect::{Level, Notification};
 use super::event::{Event, Outcome};
 use super::journal_line::{self, Differ, JournalLine};
+use super::leftover;
 use super::look_around;
 use super::record::Recorder;
 use super::secrets;
@@ -21,7 +22,7 @@ use super::talk::Talk;
 use super::todo::{Intent, LedgerRow, Todo, TodoId};
 use crate::config::{Config, Notifier, command_line};
 use crate::detect::{Detection, DetectorSet};
-use crate::ids::{ChildNo, RunId};
+use crate::ids::{AttemptNo, ChildNo, RunId};
 use crate::incident::Redactor;
 use crate::incident::report_view::Changes;
 use crate::os::job::{Job, JobResult, JobSpec, JobState};
@@ -167,8 +168,8 @@ impl Hands {
                 return self.spawn(intent.id, Asked::Changes, &look_around::job(project, *since, &files), now);
             }
             Todo::Ledger { row } => self.append_row(row, again),
-            Todo::RunCommand { command, cwd, env, timeout, .. } => {
-                return self.start_job(intent.id, command, cwd, env, *timeout, state, again, now);
+            Todo::RunCommand { attempt, command, cwd, env, timeout } => {
+                return self.start_job(intent.id, *attempt, command, cwd, env, *timeout, state, again, now);
             }
         };
         match &result {
@@ -245,6 +246,7 @@ impl Hands {
     fn start_job(
         &mut self,
         id: TodoId,
+        attempt: AttemptNo,
         command: &[String],
         cwd: &std::path::Path,
         env: &BTreeMap<String, String>,
@@ -256,14 +258,25 @@ impl Hands {
         let ended = |status, last_line: String| {
             Some(Event::Done { id, result: Ok(Outcome::CommandEnded { status, last_line }) })
         };
+        let marks = leftover::marks(state.memory.run.as_ref().map(|run| &run.id), attempt);
         if again {
-            // It may have run to its end or half-way; running it twice is not ours to risk.
+            // It may have run to its end or half-way; running it twice is not ours to risk, nor is leaving it to itself.
             self.restored.remove(&id);
+            match leftover::end(&marks) {
+                Ok(0) => {}
+                Ok(count) => {
+                    let what =
+                        format!("ended {count} processes of a rule's command that an earlier monitor had started");
+                    self.say(Level::Warn, &what, now.utc);
+                }
+                Err(error) => self.complain(&format!("cannot look for what a rule's command left: {error}"), now.utc),
+            }
             return ended(None, "the monitor was restarted while it ran".to_owned());
         }
         let mut all = state.config.process.env.clone();
         all.extend(state.memory.overlay.clone());
         all.extend(env.clone());
+        all.extend(marks);
         let spec = JobSpec { argv: command.to_vec(), cwd: PathBuf::from(cwd), env: all, timeout, keep: KEEP_OUTPUT };
         self.spawn(id, Asked::Command, &spec, now)
     }

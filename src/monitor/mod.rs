@@ -9,6 +9,7 @@ pub mod event;
 mod follow;
 mod frames;
 pub mod journal_line;
+mod leftover;
 mod lifecycle;
 mod look_around;
 pub mod memory;

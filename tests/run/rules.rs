@@ -371,3 +371,18 @@ fn secret_variables_are_shown_nowhere() {
         assert!(!text.contains("hunter-"), "{name}: {text}");
     }
 }
+
+#[test]
+fn a_command_of_a_rule_does_not_outlive_its_attempt() {
+    let command = "[sh, -c, '[ -e helper ] && exit 0; setsid sleep 600 & touch helper; exec sleep 600']";
+    let rule =
+        format!("{{name: help, match: {{detector: boom}}, action: {{kind: custom_command, command: {command}}}}}");
+    let site = Job::sh("[ $LIFE = 2 ] && exit 0; echo boom; exit 1").boom().with(&format!("rules: [{rule}]")).make();
+    let monitor = site.start();
+    site.until_there("helper");
+    drop(monitor); // SIGKILL
+    assert!(!site.env.processes().is_empty());
+    // Which requires that nothing is alive afterwards.
+    let outcome = site.run().expect_code(0);
+    assert!(outcome.stderr.contains("of a rule's command"), "{outcome:?}");
+}
