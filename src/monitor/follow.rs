@@ -121,7 +121,10 @@ mod tests {
             }
             let read = std::thread::spawn(move || {
                 let mut text = Vec::new();
-                if reads { reader.read_to_end(&mut text).map(|_| text) } else { Ok(std::thread::park()).map(|()| text) }
+                if !reads {
+                    std::thread::park();
+                }
+                reader.read_to_end(&mut text).map(|_| text)
             });
             follower.end();
             if reads {

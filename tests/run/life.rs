@@ -357,7 +357,7 @@ fn the_control_queue_survives_its_folder_and_a_crowd() {
     assert!(site.ask(&["set", "max_restarts", "7"]).contains('7'));
     // The last one is `detach`; what comes behind it is answered, too.
     signal(monitor.pid(), Signal::STOP).unwrap();
-    let put = |name: &str, command: &str| site.env.write(&format!(".sentry/control/new/{name}.json"), command);
+    let put = |name: &str, command: &str| site.env.write(format!(".sentry/control/new/{name}.json"), command);
     for n in 0..150 {
         put(&format!("a{n:03}"), r#"{"command":"set","key":"max_restarts","value":"8"}"#);
     }
