@@ -324,12 +324,9 @@ impl State {
     /// No healer acted on an ended child, and the lifecycle wants it alive.
     pub(super) fn restart_by_policy(&mut self, words: &str, fx: &mut Effects) {
         let policy = &self.config.process.restart_policy;
-        let incident = self
-            .memory
-            .incidents
-            .last()
-            .filter(|note| Some(note.incident.child) == self.child_no())
-            .map(|note| note.incident.clone());
+        let child = self.child_no();
+        let of_child = self.memory.incidents.iter().rfind(|note| Some(note.incident.child) == child);
+        let incident = of_child.map(|note| note.incident.clone());
         if let Err(wall) = self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
             if let Some(incident) = incident {
                 self.change_incident(&incident.id, IncidentChange::NotActed { why: format!("gave up after {wall}") });
