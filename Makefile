@@ -1,19 +1,22 @@
 # Two commands to begin with: `make demo` and `make test`.
+# All others are the steps of the gate (.ci/run), one by one.
 .PHONY: demo test setup lint docs deny bench install
 
 demo:
-	cargo build --release --locked
-	sh fixtures/demo/run.sh target/release/sentry
+	cargo build --release --locked --bin sentry
+	sh fixtures/demo/run.sh "$${CARGO_TARGET_DIR:-target}/release/sentry"
 
 setup:
 	sh tests/setup/install.sh
 
 test: setup
-	cargo nextest run --locked --all-targets --no-fail-fast
+	cargo nextest run --locked --no-fail-fast
 	cargo test --locked --doc
 
 lint:
 	cargo fmt --check
+	sh -n install.sh
+	sh -n update.sh
 	cargo clippy --locked --all-targets -- -D warnings
 
 docs:

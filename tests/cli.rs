@@ -1,17 +1,13 @@
 //! The command line from outside: what goes to which stream, and with which code it ends.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests write files and stop at the first surprise"
-)]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests write files and stop at the first surprise")]
 
 mod common;
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use common::TestEnv;
+use common::{SOON, TestEnv, poll_until};
+use rustix::process::Signal;
 use sentry::cli::ExitCode;
 use sentry::ids::IncidentId;
 use sentry::monitor::command::{ControlAnswer, ControlCommand};
@@ -116,12 +112,20 @@ fn a_tree_in_which_nothing_ran_yet() {
 fn scan_finds_a_trace_and_answers_with_1() {
     let env = TestEnv::new();
     env.write("train.log", TRACE);
-    insta::assert_snapshot!(env.run(&["-q", "scan", "train.log"]).page(), @r"
+    insta::assert_snapshot!(env.run(&["-q", "scan", "train.log"]).page(), @r#"
     exit: 1
     --- stdout
     train.log:2-7  error  traceback  KeyError: 'port'
-        at /srv/app/train.py:2 in load  (Python, 2 frames)
-    ");
+        Python, 2 frames
+          /srv/app/train.py:3 in <module>
+        > /srv/app/train.py:2 in load
+        | Traceback (most recent call last):
+        |   File "/srv/app/train.py", line 3, in <module>
+        |     load()
+        |   File "/srv/app/train.py", line 2, in load
+        |     return settings['port']
+        | KeyError: 'port'
+    "#);
     let json = env.sentry(&["scan", "-", "--json"]).input(TRACE).run().expect_code(1);
     let detection: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&detection["start_line"], &detection["end_line"]), (&2.into(), &7.into()));
@@ -158,7 +162,7 @@ fn a_command_reaches_whoever_holds_the_lock() {
     let layout = store(&env);
     let lock = DirLock::acquire(&layout.lock()).unwrap();
     let asking = env.sentry(&["pause"]).start();
-    let taken = common::poll_until(common::SOON, "the command", || {
+    let taken = poll_until(SOON, "the command", || {
         let mut taken = control::take(&layout).unwrap().taken;
         taken.pop().ok_or("nothing in the queue")
     });
@@ -205,7 +209,7 @@ fn a_child_without_a_monitor_is_named() {
     assert_eq!((&json["situation"], &json["supervised"]), (&"unwatched".into(), &false.into()));
     let outcome = env.run(&["pause"]).expect_code(4);
     assert!(outcome.stderr.contains("alive without one") && outcome.stderr.contains("sentry run"), "{outcome:?}");
-    sleeper.signal(rustix::process::Signal::KILL);
+    sleeper.signal(Signal::KILL);
     let _ = sleeper.wait();
     let json = env.run(&["status", "--json"]).expect_quiet_success();
     assert!(json.contains("\"interrupted\""), "{json}");
@@ -247,7 +251,7 @@ fn incidents_are_found_by_any_beginning() {
     2026-11-21T12-34-56Z-error-oom | 2026-11-21T11:54:56.790Z | error | error | oom | - | out of memory
     ");
     let json = env.run(&["incidents", "list", "--since", "2026-11-21", "--json"]).expect_quiet_success();
-    assert_eq!(json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).count(), 2);
+    assert_eq!(json.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count(), 2);
     insta::assert_snapshot!(env.run(&["incidents", "show", "2026-11-21"]).page(), @r"
     exit: 1
     --- stderr
@@ -352,4 +356,46 @@ fn reference_pages_are_up_to_date() {
         let there = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(there == page, "docs/{name} is out of date: SENTRY_BLESS=1 cargo test --test cli");
     }
+}
+
+#[test]
+fn a_run_without_a_configuration_is_taken_over_without_naming_its_command() {
+    let env = TestEnv::new();
+    let first = env.sentry(&["run", "--", "tail", "-f", "/dev/null"]).start();
+    let situation = |wanted: &'static str| {
+        poll_until(SOON, wanted, || {
+            let page = env.run(&["status", "--json"]).page();
+            if page.contains(&format!("\"situation\":\"{wanted}\"")) { Ok(()) } else { Err(page) }
+        });
+    };
+    situation("supervised");
+    first.signal(Signal::KILL);
+    drop(first.wait());
+    situation("unwatched");
+
+    let second = env.sentry(&["run"]).start();
+    situation("supervised");
+    drop(env.run(&["stop"]).expect_code(0));
+    let told = second.wait().expect_code(82).page();
+    assert!(told.contains("child 1 is adopted"), "{told}");
+
+    // A finished run is not begun anew by guessing.
+    let refused = env.run(&["run"]).expect_code(4).page();
+    assert!(refused.contains("there is no `sentry.yaml` here or above"), "{refused}");
+}
+
+#[test]
+fn a_command_with_a_secret_has_to_be_given_again() {
+    let env = TestEnv::new();
+    let command = ["run", "--", "tail", "-f", "/dev/null", "/token=ghp_0123456789abcdefghijABCDEFGHIJ012345"];
+    let first = env.sentry(&command).start();
+    poll_until(SOON, "a picture", || {
+        let page = env.run(&["status", "--json"]).page();
+        if page.contains("\"situation\":\"supervised\"") { Ok(()) } else { Err(page) }
+    });
+    first.signal(Signal::KILL);
+    drop(first.wait());
+    let refused = env.run(&["run"]).expect_code(2).page();
+    assert!(refused.contains("give the same command again"), "{refused}");
+    drop(env.run(&["stop"]).expect_code(0));
 }

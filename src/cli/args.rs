@@ -61,26 +61,54 @@ pub enum Command {
     /// Check or show the configuration
     Config(config::Args),
     /// Stop the command and end the run
+    #[command(after_help = "\
+Examples:
+  sentry stop                            with a monitor or without one
+  sentry -C ~/train stop --json          from elsewhere, for programs")]
     Stop(control::AskArgs),
     /// End the monitor and leave the command running
+    #[command(after_help = "\
+Examples:
+  sentry detach                          to update `sentry` or to log out; the command goes on
+  sentry run                             takes it over again")]
     Detach(control::AskArgs),
     /// Stop the command until `resume`
+    #[command(after_help = "\
+Examples:
+  sentry pause                           the command is stopped, the monitor waits")]
     Pause(control::AskArgs),
     /// Go on after a pause or a hold
+    #[command(after_help = "\
+Examples:
+  sentry resume                          the command is started again")]
     Resume(control::AskArgs),
     /// Stop the command and start it anew
+    #[command(after_help = "\
+Examples:
+  sentry restart                         does not count as a restart after a failure")]
     Restart(control::AskArgs),
     /// Stop the command and end the run as aborted
+    #[command(after_help = "\
+Examples:
+  sentry abort                           like `stop`; the record says so")]
     Abort(control::AskArgs),
     /// Clear counters: restarts, identical failures, holds
+    #[command(after_help = "\
+Examples:
+  sentry reset                           a fresh budget, once the reason is gone")]
     Reset(control::AskArgs),
     /// Read the configuration again
+    #[command(after_help = "\
+Examples:
+  sentry config check && sentry reload   a wrong file changes nothing: the old one stays in effect")]
     Reload(control::AskArgs),
     /// Change a limit of this run
     Set(control::SetArgs),
-    /// Approve an attempt that waits for a person
+    /// Approve an attempt that waits for a person; nothing waits for approval in this version
+    #[command(hide = true)]
     Approve(control::DecideArgs),
-    /// Reject an attempt that waits for a person
+    /// Reject an attempt that waits for a person; nothing waits for approval in this version
+    #[command(hide = true)]
     Reject(control::DecideArgs),
     /// Print a completion script for a shell
     Completions(generate::CompletionsArgs),

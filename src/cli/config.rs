@@ -8,6 +8,13 @@ use crate::config::{self, Problem, Shown};
 
 /// Arguments of `sentry config`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sentry config check                    everything that is wrong, with line and column
+  sentry config show                     what is in effect, defaults filled in
+  sentry config schema > schema.json     for editors
+
+Exit codes of `check`: 0 when the file can be used, 3 when not, 4 when there is none.")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

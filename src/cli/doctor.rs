@@ -4,15 +4,17 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::status::look;
+use super::status::{look, read_failure};
 use super::{Context, ExitCode, Failure, FailureKind, Project};
 use crate::config::Config;
+use crate::monitor::repaint::repaint;
 use crate::os::cgroup::{ChildGroup, OwnGroups};
 use crate::os::clock::SystemClock;
 use crate::os::lock::{DirLock, LockError};
 use crate::os::{identity, process, watch};
 use crate::paths::Layout;
-use crate::store::rebuild::{self, Finding};
+use crate::store::rebuild::{self, Finding, Wrong};
+use crate::store::{Durability, Store};
 use crate::view::Palette;
 use crate::view::checks::{self, Check, ChecksJson, Outcome};
 use crate::view::status::Situation;
@@ -55,8 +57,13 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
         command(config, context, &mut found);
     }
     if layout.dot().is_dir() {
+        let config = config.unwrap_or_else(|| crate::config::defaults(Vec::new(), project.root()));
+        store(args.fix, &layout, config, &mut found)?;
+        // After the store: what was damaged there may be whole now.
         found.push(monitor(&layout));
-        store(args.fix, &layout, &mut found)?;
+    } else if std::fs::symlink_metadata(layout.dot()).is_ok() {
+        let what = format!("`{}` is no directory", layout.dot().display());
+        found.push(Check::bad("store", Outcome::Failed, what, "move it away; `sentry` keeps its record there"));
     } else {
         found.push(Check::ok("store", format!("none yet in `{}`", project.root().display())));
     }
@@ -112,7 +119,13 @@ fn monitor(layout: &Layout) -> Check {
     let view = match look(layout) {
         Ok(view) => view,
         Err(failure) => {
-            return Check::bad(NAME, Outcome::Failed, failure.render(Palette::plain()), "`sentry doctor --fix`");
+            let what = format!("cannot be told: {}", failure.headline());
+            return Check::bad(
+                NAME,
+                Outcome::Failed,
+                what,
+                "mend the store first; if it is not named above, move that file away",
+            );
         }
     };
     let pid = view.holder.as_ref().map_or(0, |holder| holder.pid);
@@ -135,7 +148,7 @@ fn monitor(layout: &Layout) -> Check {
     }
 }
 
-fn store(fix: bool, layout: &Layout, found: &mut Vec<Check>) -> Result<(), Failure> {
+fn store(fix: bool, layout: &Layout, config: Config, found: &mut Vec<Check>) -> Result<(), Failure> {
     const NAME: &str = "store";
     let now = SystemClock::utc();
     let io = |error: Box<dyn std::error::Error + Send + Sync>| Failure::new(FailureKind::Io, error);
@@ -144,7 +157,14 @@ fn store(fix: bool, layout: &Layout, found: &mut Vec<Check>) -> Result<(), Failu
     // A store of a newer version is not even locked.
     if fix && wrong.iter().any(|finding| finding.fixable) {
         let lock = DirLock::acquire(&layout.lock()).map_err(lock_failure)?;
-        for finding in rebuild::fix(layout, &lock, now).map_err(|error| io(error.into()))? {
+        let mended = rebuild::fix(layout, &lock, now).map_err(|error| io(error.into()))?;
+        if mended.iter().any(|finding| finding.wrong == Wrong::State)
+            && let Some(picture) = repaint(layout, config).map_err(read_failure)?
+        {
+            let mut store = Store::open(layout.clone(), lock).map_err(|error| io(error.into()))?;
+            store.write_state(&picture, Durability::Flushed).map_err(|error| io(error.into()))?;
+        }
+        for finding in mended {
             found.push(Check::bad(NAME, Outcome::Fixed, said(&finding), finding.remedy));
         }
         wrong = look()?;

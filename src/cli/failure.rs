@@ -103,6 +103,13 @@ impl Failure {
         self.kind
     }
 
+    /// What went wrong, in one line and without advice.
+    pub fn headline(&self) -> String {
+        let text = self.render(Palette::plain());
+        let first = text.lines().next().unwrap_or_default();
+        first.strip_prefix("error: ").unwrap_or(first).to_owned()
+    }
+
     /// The text for a person, with a line end.
     pub fn render(&self, palette: Palette) -> String {
         let mut text = match &self.what {

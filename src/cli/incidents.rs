@@ -19,6 +19,11 @@ use crate::view::{incidents, markdown};
 
 /// Arguments of `sentry incidents`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sentry incidents list                  the last 20, newest first
+  sentry incidents show latest           the report of the newest
+  cd \"$(sentry incidents path latest)\"  its folder")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -10,8 +10,9 @@ use super::{Context, ExitCode, Failure, FailureKind, config::warn, load};
 use crate::config::stack::{self, Listing, Proposal};
 use crate::config::{self, template, word};
 use crate::os::error::{At, AtExt as _};
-use crate::os::file::{LastLink, create_dir_private, read_capped, write_atomic};
+use crate::os::file::{LastLink, read_capped, write_atomic};
 use crate::paths::Layout;
+use crate::store;
 
 /// Arguments of `sentry init`.
 #[derive(Debug, clap::Args)]
@@ -129,6 +130,14 @@ fn proposed(args: &Args, project: &Path, context: &mut Context) -> Result<(Strin
     }
     let recognised = if proposal.stacks.is_empty() { "nothing known".to_owned() } else { proposal.stacks.join(", ") };
     let mut notes = vec![format!("found {recognised}; the command is `{}`", joined(&proposal.command))];
+    let detectors: Vec<&str> = proposal.detectors.iter().map(|detector| detector.name).collect();
+    if !detectors.is_empty() {
+        notes.push(format!("detectors for it, beside the built-in ones: {}", detectors.join(", ")));
+    }
+    let rules: Vec<&str> = proposal.rules.iter().map(|rule| rule.name).collect();
+    if !rules.is_empty() {
+        notes.push(format!("rules: {}", rules.join(", ")));
+    }
     notes.extend(
         proposal.alternatives.iter().take(5).map(|command| format!("another command would be `{}`", joined(command))),
     );
@@ -149,7 +158,7 @@ fn words(command: &[OsString]) -> Result<Vec<String>, Failure> {
 }
 
 fn joined(command: &[String]) -> String {
-    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
+    config::command_line(command)
 }
 
 /// Asks for the command and for the files worth a snapshot.
@@ -161,15 +170,15 @@ fn ask(proposal: &mut Proposal, ask_command: bool) -> Result<(), dialoguer::Erro
         }
         choices.extend(proposal.alternatives.iter().map(|command| joined(command)));
         let own = choices.len();
-        choices.push("another command".to_owned());
+        choices.push("another one".to_owned());
         let chosen = if own == 0 {
             0
         } else {
-            dialoguer::Select::new().with_prompt("What shall be supervised?").items(&choices).default(0).interact()?
+            dialoguer::Select::new().with_prompt("Command to supervise").items(&choices).default(0).interact()?
         };
         if chosen == own {
             let line: String = dialoguer::Input::new()
-                .with_prompt("Command")
+                .with_prompt(if own == 0 { "Nothing known is here. Command to supervise" } else { "Command" })
                 .validate_with(|line: &String| match shlex::split(line) {
                     Some(words) if !words.is_empty() => Ok(()),
                     Some(_) => Err("a command is needed"),
@@ -185,7 +194,7 @@ fn ask(proposal: &mut Proposal, ask_command: bool) -> Result<(), dialoguer::Erro
     if !proposal.snapshots.is_empty() {
         let all = vec![true; proposal.snapshots.len()];
         let kept = dialoguer::MultiSelect::new()
-            .with_prompt("Which files shall be copied, without secrets, into each incident? (space toggles)")
+            .with_prompt("Files to copy into each incident, without their secrets (space: on or off, enter: go on)")
             .items(&proposal.snapshots)
             .defaults(&all)
             .interact()?;
@@ -243,8 +252,7 @@ fn text_of(path: &Path) -> String {
 fn write(project: &Path, text: &str) -> Result<Vec<String>, At> {
     let mut said = Vec::new();
     let layout = Layout::new(project);
-    create_dir_private(&layout.dot())?;
-    write_atomic(&layout.dot().join(".gitignore"), b"*\n")?;
+    store::make(&layout)?;
     write_atomic(&layout.dot().join("sentry.schema.json"), config::schema().as_bytes())?;
     let program = layout.dot().join("program.md");
     if !program.exists() {
@@ -260,7 +268,7 @@ fn write(project: &Path, text: &str) -> Result<Vec<String>, At> {
     let mut out = OpenOptions::new().write(true).create_new(true).open(&file).at(&file, "create")?;
     out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).at(&file, "write")?;
     said.push("wrote sentry.yaml".to_owned());
-    said.push("wrote .sentry/ (sentry.schema.json, program.md, .gitignore)".to_owned());
+    said.push("wrote .sentry/ (for the record of what happens; git ignores it)".to_owned());
     Ok(said)
 }
 
@@ -329,20 +337,21 @@ mod tests {
         let (text, code) = sentry(dir.path(), &["init"]);
         insta::assert_snapshot!(text, @r"
     wrote sentry.yaml
-    wrote .sentry/ (sentry.schema.json, program.md, .gitignore)
+    wrote .sentry/ (for the record of what happens; git ignores it)
     note: found Go; the command is `go run .`
+    note: detectors for it, beside the built-in ones: go_fatal
     next: sentry run
     ");
         assert_eq!(code, 0);
-        let names: Vec<&str> = [".gitignore", "sentry.schema.json", "program.md"]
-            .into_iter()
-            .filter(|name| dir.path().join(".sentry").join(name).is_file())
-            .collect();
-        assert_eq!(names.len(), 3);
+        for name in
+            [".gitignore", "sentry.schema.json", "program.md", "incidents", "logs", "runs", "control/new", "version"]
+        {
+            assert!(dir.path().join(".sentry").join(name).exists(), "{name}");
+        }
         assert_eq!(fs::read_to_string(dir.path().join(".sentry/.gitignore")).unwrap(), "*\n");
         assert_eq!(
             sentry(dir.path(), &["config", "check"]),
-            ("sentry.yaml: ok (3 detectors, 0 rules)\n".to_owned(), 0)
+            ("sentry.yaml: ok (4 detectors, 0 rules)\n".to_owned(), 0)
         );
 
         fs::write(dir.path().join(".sentry/program.md"), "mine").unwrap();
@@ -381,7 +390,7 @@ mod tests {
         let (text, code) = sentry(dir.path(), &["init", "--from", "autosentry.yaml"]);
         insta::assert_snapshot!(text, @r"
     wrote sentry.yaml
-    wrote .sentry/ (sentry.schema.json, program.md, .gitignore)
+    wrote .sentry/ (for the record of what happens; git ignores it)
     next: sentry run
     warning: `monitor.log_tail_lines` has no effect
      --> autosentry.yaml:3:3

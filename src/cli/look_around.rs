@@ -72,6 +72,9 @@ fn commits(project: &Path, files: &[String]) -> Result<Vec<CommitView>, String> 
         .map_err(|error| format!("git could not be asked for recent commits: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("not a git repository") {
+            return Err("the project is no git repository, so no commits are known".to_owned());
+        }
         let said = said.lines().next().unwrap_or("no reason given");
         if said.contains("not a git repository") {
             return Err("The project is not in a git repository, so no commits are known.".to_owned());

@@ -5,12 +5,15 @@ use std::io;
 use std::path::PathBuf;
 
 use super::load::{self, Loaded};
+use super::status::read_failure;
 use super::{Context, ExitCode, Failure, FailureKind, Project};
 use crate::config::{Config, ProcessKind};
 use crate::monitor::command::ControlCommand;
 use crate::monitor::run::{self as monitor, RunError, Setup};
+use crate::monitor::status::PhaseName;
 use crate::os::lock::LockError;
-use crate::store::OpenError;
+use crate::paths::Layout;
+use crate::store::{OpenError, read};
 
 /// Arguments of `sentry run`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +45,7 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
         .into_iter()
         .map(|word| word.into_string().map_err(|word| no_text(&word)))
         .collect::<Result<Vec<_>, _>>()?;
-    let command = (!command.is_empty()).then_some(command);
+    let command = if command.is_empty() { command_to_go_on_with(context)? } else { Some(command) };
     let Loaded { config, warnings } = load::load(context, command.clone())?;
     super::config::warn(&warnings, context);
     if let kind @ (ProcessKind::Slurm | ProcessKind::Docker | ProcessKind::Attach) = config.process.kind {
@@ -50,8 +53,33 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
         return Err(Failure::new(FailureKind::Configuration, what)
             .hint("`local` is; inside a SLURM job script it supervises the job's own command"));
     }
+    if config.process.command.is_empty() {
+        return Err(Failure::new(
+            FailureKind::Configuration,
+            "there is no command to run: `process.stages` is not there yet",
+        )
+        .hint("give one `process.command`, or use a shell: `command: [sh, -c, \"make fit && make eval\"]`"));
+    }
     let follow: Option<Box<dyn io::Write + Send>> = if args.follow { Some(Box::new(io::stdout())) } else { None };
     supervise(config, command, follow, None, context)
+}
+
+/// The command of a run that was started without a configuration and is not over: `sentry run` alone goes on with that.
+fn command_to_go_on_with(context: &Context) -> Result<Option<Vec<String>>, Failure> {
+    let project = Project::find_for_run(context)?;
+    if project.file().is_some() {
+        return Ok(None);
+    }
+    let state = read::state(&Layout::new(project.root())).map_err(read_failure)?;
+    let Some(state) = state.filter(|state| !matches!(state.phase, PhaseName::Over | PhaseName::Held)) else {
+        return Ok(None);
+    };
+    // What is stored is redacted: a placeholder must not be started in place of a password.
+    if state.command.iter().any(|word| word.contains("<secret:")) {
+        let what = format!("run {} goes on with a command that holds a secret, which is not stored", state.run);
+        return Err(Failure::new(FailureKind::Usage, what).hint("give the same command again: `sentry run -- COMMAND`"));
+    }
+    Ok(Some(state.command))
 }
 
 /// Acts on the run of a directory without a monitor: a monitor is started for just that (`stop`, `abort`).

@@ -25,6 +25,8 @@ const CHUNK: usize = 1024 * 1024;
 const SILENCE: Duration = Duration::from_secs(2);
 /// Between two drawings of the progress; nothing is drawn for what is done sooner.
 const PROGRESS: Duration = Duration::from_millis(500);
+/// Bytes from which on the rate means something.
+const RATE_WORTH_SAYING: u64 = 10_000_000;
 
 /// Arguments of `sentry scan`.
 #[derive(Debug, clap::Args)]
@@ -232,8 +234,13 @@ impl Scan {
             return;
         }
         let took = SystemClock::mono().since(self.started);
-        let micros = took.as_micros().max(1);
-        let rate = u64::try_from(u128::from(self.bytes) * 1_000_000 / micros).unwrap_or(u64::MAX);
+        // Of a short log it would say how fast the program starts.
+        let rate = if self.bytes < RATE_WORTH_SAYING {
+            String::new()
+        } else {
+            let rate = u128::from(self.bytes) * 1_000_000 / took.as_micros().max(1);
+            format!(" ({}/s)", words::bytes(u64::try_from(rate).unwrap_or(u64::MAX)))
+        };
         let found = if self.found.is_empty() {
             "nothing found".to_owned()
         } else {
@@ -242,11 +249,10 @@ impl Scan {
             format!("found: {}", counts.join(", "))
         };
         context.ui.say(format_args!(
-            "{found}; {}, {} in {} ({}/s)",
+            "{found}; {}, {} in {}{rate}",
             words::count(self.lines, "line"),
             words::bytes(self.bytes),
             words::duration(took),
-            words::bytes(rate),
         ));
         if self.unshown > 0 {
             let hits = words::count(self.unshown, "hit");

@@ -31,7 +31,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
     let view = look(&layout)?;
     if view.state.is_none() && view.holder.is_none() {
         let what = format!("nothing was ever run in `{}`", project.root().display());
-        return Err(nothing_here(what));
+        return Err(match project.file() {
+            Some(_) => {
+                Failure::new(FailureKind::NothingHere, what).hint("`sentry run` starts what the configuration says")
+            }
+            None => nothing_here(what),
+        });
     }
     if args.json {
         context.ui.json(&view.json())?;

@@ -57,6 +57,9 @@ impl Edits<'_> {
             if self.commenting && self.comment_out(entry, key) {
                 continue;
             }
+            if self.commenting && key.name == "notifiers" {
+                self.notifiers(&entry.value);
+            }
             if key.alias == Some(entry.key.as_str()) {
                 self.replace(&entry.key_at, &entry.key, key.name);
             }
@@ -99,23 +102,35 @@ impl Edits<'_> {
         }
     }
 
-    /// Makes the lines of a key without effect comments, where the key starts a line. `agent` and `git` stay: they are
-    /// on their way.
+    /// Makes notifiers that are not there yet comments, as long as one stays.
+    fn notifiers(&mut self, list: &Node) {
+        let works = |item: &&Node| {
+            item.entries().iter().any(|entry| entry.key == "kind" && scalar::spelled(&entry.value) == Some("log"))
+        };
+        if list.items().iter().any(|item| works(&item)) {
+            for item in list.items().iter().filter(|item| !works(item)) {
+                self.comment_lines(item.at.start, item.at.start, last_byte(item), "this notifier is not there yet");
+            }
+        }
+    }
+
+    /// Makes the lines of a key without effect comments, where the key starts a line.
     fn comment_out(&mut self, entry: &Entry, key: &Key) -> bool {
         let Note::NoEffect(instead) = key.note else { return false };
-        if matches!(key.name, "agent" | "git") {
+        self.comment_lines(entry.key_at.start, entry.key_at.end, last_byte(&entry.value), instead)
+    }
+
+    /// Makes lines comments, from the one that `first` starts (after the dash of a list) to the one with `last`.
+    fn comment_lines(&mut self, first: usize, least: usize, last: usize, instead: &str) -> bool {
+        let start = self.text.get(..first).and_then(|before| before.rfind('\n')).map_or(0, |end| end.saturating_add(1));
+        let Some(before) = self.text.get(start..first) else { return false };
+        let item = before.trim_end().trim_end_matches('{').trim_end().strip_suffix('-');
+        let indent = item.unwrap_or(before);
+        if !indent.trim().is_empty() {
             return false;
         }
-        let start = self
-            .text
-            .get(..entry.key_at.start)
-            .and_then(|before| before.rfind('\n'))
-            .map_or(0, |end| end.saturating_add(1));
-        let Some(indent) = self.text.get(start..entry.key_at.start).filter(|indent| indent.trim().is_empty()) else {
-            return false;
-        };
-        let last = last_byte(&entry.value).max(entry.key_at.end);
-        let end = self.text.get(..last).map_or(last, |text| text.trim_end().len()).max(entry.key_at.end);
+        let last = last.max(least);
+        let end = self.text.get(..last).map_or(last, |text| text.trim_end().len()).max(least);
         let end = self
             .text
             .get(end..)

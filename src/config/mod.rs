@@ -34,6 +34,7 @@ pub use convert::convert;
 pub use model::*;
 pub use parse::{decode, defaults, parse, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};
+pub use scalar::command_line;
 pub use schema::schema;
 pub use show::{is_secret_name, show};
 pub use write::{Shown, word};

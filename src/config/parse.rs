@@ -12,7 +12,7 @@ use super::read::{Context, Section};
 use super::rules;
 use super::scalar;
 use super::tables::ROOT;
-use super::yaml::{self, Node};
+use super::yaml::{self, Node, Value};
 use crate::detect::Language;
 
 /// Reads bytes as text, without a byte order mark.
@@ -22,10 +22,7 @@ use crate::detect::Language;
 pub fn decode<'a>(bytes: &'a [u8], file: Option<&Path>) -> Result<&'a str, Vec<ConfigError>> {
     if bytes.len() > yaml::MAX_BYTES {
         let mut problems = Problems::default();
-        problems.error(Draft::new(
-            0..0,
-            format!("the file has {} bytes; at most {} are read", bytes.len(), yaml::MAX_BYTES),
-        ));
+        problems.error(Draft::new(0..0, format!("the file has more than {} bytes", yaml::MAX_BYTES)));
         return Err(problems.place("", file).0);
     }
     match std::str::from_utf8(bytes) {
@@ -152,6 +149,7 @@ fn process(
     if context.legacy {
         literal_dollars(given, context);
     }
+    signs_of_a_shell(given, context);
     Process {
         kind,
         command: argv,
@@ -180,6 +178,26 @@ fn literal_dollars(command: Option<&Node>, context: &mut Context<'_>) {
                 "only in `process.env`, `cwd` and paths; run a shell for the rest: `[sh, -c, \"exec python $SCRIPT\"]`",
             ));
         }
+    }
+}
+
+/// What is written for a shell reaches the program as an argument.
+fn signs_of_a_shell(command: Option<&Node>, context: &mut Context<'_>) {
+    const SIGNS: [&str; 12] = ["|", "||", "&&", "&", ";", "<", ">", ">>", "2>", "2>&1", "|&", "&>"];
+    // Only one text is read the way a shell command looks; in a list every word was meant.
+    let Some(node) = command.filter(|node| matches!(node.value, Value::Scalar { .. })) else { return };
+    let words = scalar::command(node).unwrap_or_default();
+    let assignment = words.first().and_then(|word| word.split_once('=')).map(|(name, _)| name.to_owned());
+    if let Some(sign) = words.iter().find(|word| SIGNS.contains(&word.as_str())) {
+        context.problems.warn(
+            Draft::new(node.at.clone(), format!("`{sign}` is an argument here: no shell is involved"))
+                .help("run a shell where one is needed: `command: [sh, -c, \"…\"]`"),
+        );
+    } else if let Some(name) = assignment.filter(|name| !name.contains('/')) {
+        context.problems.warn(
+            Draft::new(node.at.clone(), format!("`{name}=…` is taken for the program here: no shell is involved"))
+                .help("set variables in `process.env`"),
+        );
     }
 }
 

@@ -93,13 +93,25 @@ impl ConfigError {
     pub(super) fn not_text(file: Option<&Path>, bytes: &[u8], offset: usize) -> Self {
         let before = bytes.get(..offset).unwrap_or_default();
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at.saturating_add(1));
+        let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+        let rest = bytes.get(start..).unwrap_or_default();
+        let rest = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let mark = before.len().saturating_sub(start);
+        let text = String::from_utf8_lossy(rest.get(..MAX_LINE).unwrap_or(rest)).into_owned();
+        // A byte that is no text is shown as U+FFFD, three bytes long.
+        let end = mark.saturating_add('\u{fffd}'.len_utf8()).min(text.len());
+        let source = if mark < end {
+            vec![SourceLine { number: line, text, mark: mark..end, label: String::new() }]
+        } else {
+            Vec::new()
+        };
         Self(Problem {
             file: file.map(Path::to_path_buf),
-            line: before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1),
+            line,
             column: String::from_utf8_lossy(before.get(start..).unwrap_or_default()).chars().count().saturating_add(1),
             message: format!("not valid UTF-8: byte {offset}"),
             help: Some("save the file as UTF-8".to_owned()),
-            source: Vec::new(),
+            source,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! `rules`.
 
+use std::collections::BTreeSet;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
@@ -96,7 +98,10 @@ fn known_detector(name: &str, node: &Node, names: &[String], named: bool, contex
     let help = nearest(name, names.iter().map(String::as_str))
         .map(|near| format!("did you mean `{near}`?"))
         .unwrap_or_else(|| {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            // Two of the same name are an error of their own.
+            let mut seen = BTreeSet::new();
+            let names: Vec<String> =
+                names.iter().filter(|name| seen.insert(*name)).map(|name| format!("`{name}`")).collect();
             match (names.is_empty(), named) {
                 (true, _) => "the file has no detectors".to_owned(),
                 (false, true) => format!("there are {}", names.join(", ")),

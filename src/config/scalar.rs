@@ -128,6 +128,21 @@ pub(super) fn command(node: &Node) -> Option<Vec<String>> {
     }
 }
 
+/// A command as a person would type it into a shell; [`command`] splits it into the same words.
+pub fn command_line(argv: &[String]) -> String {
+    let words: Vec<String> = argv.iter().map(|word| shell_word(word)).collect();
+    words.join(" ")
+}
+
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    // NUL, which no shell can spell.
+    shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), |word| word.into_owned())
+}
+
 /// `KILL` for `SIGKILL`, `kill` or `9`.
 pub(super) fn signal(text: &str) -> Option<&'static str> {
     // signal(7), x86-64 and arm64.

@@ -120,7 +120,7 @@ static PROCESS: Table = Table {
         key("extra", Kind::Map(&Kind::Any), "{}", "Keys of other kinds of supervisors.")
             .no_effect("only `kind: local` is there yet, and it has no extra keys"),
         key("stages", Kind::List(&Kind::Section(&STAGE)), "[]", "Commands that run one after the other.")
-            .no_effect("stages are not there yet; give one `process.command`"),
+            .no_effect("stages are not there yet, and `sentry run` refuses a file without `process.command`"),
         key("max_stage_seconds", SECONDS, "0", "Deadline of a stage.")
             .no_effect("stages are not there yet; `timeout SECONDS COMMAND` gives a command a deadline"),
         key("stage_stop_grace_seconds", SECONDS, "5", "Between the signal and the kill at the end of a stage.")

@@ -97,7 +97,7 @@ fn commented_keys_are_read() {
     let (_, tail) = template::TEMPLATE.split_once("what to use instead.\n#\n").unwrap();
     let text: String = tail.lines().map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line))).collect();
     insta::assert_snapshot!(lines(&read(&text)), @r"
-    warning sentry.yaml:3:3: `process.stages` has no effect (stages are not there yet; give one `process.command`)
+    warning sentry.yaml:3:3: `process.stages` has no effect (stages are not there yet, and `sentry run` refuses a file without `process.command`)
     warning sentry.yaml:4:3: `process.max_stage_seconds` has no effect (stages are not there yet; `timeout SECONDS COMMAND` gives a command a deadline)
     warning sentry.yaml:5:3: `process.stage_stop_grace_seconds` has no effect (stages are not there yet; see `process.stop_grace_seconds`)
     warning sentry.yaml:9:3: `monitor.stall_timeout_seconds` has no effect (autosentry never read it; add a detector with `kind: stall` and `no_progress_seconds`)
@@ -256,6 +256,10 @@ fn problems() {
             "process: {command: [a]}\nrules: [{match: {kind: traceback}, action: ignore}, {match: {detector: traceback, exception: KeyError}, action: restart}]\n",
         ),
         ("other kinds", "process: {kind: slurm}\n"),
+        ("tags", "process: !!python/object:os.system {command: !x [a], env: !!map {A: !!str 1}}\n"),
+        ("a pipe", "process: {command: 'python train.py | tee log'}\n"),
+        ("a pipe for a shell", "process: {command: [sh, -c, 'python train.py | tee log', '|']}\n"),
+        ("a variable before the command", "process: {command: A=1 python train.py}\n"),
         ("stages", "process: {stages: [{name: a, command: [b]}], max_stage_seconds: 5}\n"),
         (
             "keys without effect",
@@ -482,12 +486,42 @@ fn autosentry_file_loads() {
 }
 
 #[test]
+fn a_converted_file_has_no_warnings() {
+    let rows = [
+        (
+            "agent and git",
+            "process: {command: [a]}\nhealing:\n  claude:\n    mode: langgraph\n  git: {enabled: true}\n  verify_window_seconds: 5\n",
+        ),
+        ("flow notifiers", "process: {command: [a]}\nnotifiers:\n  - {kind: log}\n  - {kind: webhook, url: x}\n"),
+        (
+            "block notifiers",
+            "process: {command: [a]}\nnotifiers:\n- kind: slack_outbox\n  channel: ops\n\n- kind: log\n",
+        ),
+        (
+            "all 0.15.1 blocks",
+            "process:\n  command: [a]\n  required_env: [HOME]\nvault: {enabled: true}\ndispatch:\n  mode: builtin\n",
+        ),
+    ];
+    for (name, text) in rows {
+        let (converted, warnings) =
+            convert(text, Some(Path::new("autosentry.yaml")), Path::new("/work/p"), &|_| None).unwrap();
+        assert!(!warnings.is_empty(), "{name}");
+        let (config, left) = read(&converted).unwrap();
+        assert_eq!(left, [], "{name}\n{converted}");
+        assert_eq!(config.process.command, ["a"], "{name}");
+    }
+}
+
+#[test]
 fn autosentry_file_is_converted() {
     let (text, warnings) = convert(AUTOSENTRY, Some(Path::new("old.yaml")), Path::new("/work/p"), &vars).unwrap();
     insta::assert_snapshot!(text);
     assert!(warnings.iter().all(|warning| warning.to_string().starts_with("old.yaml:")));
-    let config = ok(&text);
+    let mut config = ok(&text);
     let original = read_as("autosentry.yaml", AUTOSENTRY).unwrap().0;
+    // Without effect, so they have become comments.
+    config.healing.agent = original.healing.agent.clone();
+    config.healing.git = original.healing.git.clone();
     assert_eq!(show(&config).to_yaml(), show(&original).to_yaml());
 }
 
@@ -620,4 +654,19 @@ proptest! {
         prop_assume!(!first.contains("<secret>"));
         prop_assert_eq!(&first, &show(&ok(&first)).to_yaml());
     }
+}
+
+proptest! {
+    #[test]
+    fn a_command_line_is_the_command(words in prop::collection::vec("[^\\x00]{0,12}", 1..5)) {
+        prop_assert_eq!(shlex::split(&command_line(&words)), Some(words));
+    }
+}
+
+#[test]
+fn a_command_line_is_quoted_where_it_must_be() {
+    let line = |words: &[&str]| command_line(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    assert_eq!(line(&["gradle", "--console=plain", "run"]), "gradle --console=plain run");
+    assert_eq!(line(&["sh", "-c", "echo $A; exit 1"]), "sh -c 'echo $A; exit 1'");
+    assert_eq!(line(&["a", "", "b\0"]), "a '' \"b\\0\"");
 }

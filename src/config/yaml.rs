@@ -175,6 +175,10 @@ struct Builder<'p> {
 }
 
 impl Builder<'_> {
+    fn unknown_tag(&mut self, tag: &impl std::fmt::Display, at: &At) {
+        self.problems.error(Draft::new(at.clone(), format!("unknown tag `{tag}`")).help("remove the tag"));
+    }
+
     fn event(&mut self, event: Event<'_>, at: At) -> Result<(), Refused> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -183,9 +187,7 @@ impl Builder<'_> {
                     match tag.core_suffix() {
                         Some("str") => plain = false,
                         Some("int" | "float" | "bool" | "null") => {}
-                        _ => self
-                            .problems
-                            .error(Draft::new(at.clone(), format!("unknown tag `{tag}`")).help("remove the tag")),
+                        _ => self.unknown_tag(&tag, &at),
                     }
                 }
                 self.count(&at, Size { nodes: 1, bytes: text.len(), depth: 1 })?;
@@ -199,11 +201,17 @@ impl Builder<'_> {
                 self.count(&at, node.size())?;
                 self.close(node, 0);
             }
-            Event::SequenceStart(_, anchor, _) => {
+            Event::SequenceStart(_, anchor, tag) => {
+                if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some("seq")) {
+                    self.unknown_tag(&tag, &at);
+                }
                 self.count(&at, Size::ONE)?;
                 self.open.push(Open::List { at, anchor, items: Vec::new() });
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(_, anchor, tag) => {
+                if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some("map")) {
+                    self.unknown_tag(&tag, &at);
+                }
                 self.count(&at, Size::ONE)?;
                 self.open.push(Open::Map { at, anchor, entries: Vec::new(), merges: Vec::new(), key: None });
             }

@@ -15,7 +15,7 @@ pub struct Restarts {
     pub unverified: u32,
     /// Of this run.
     pub total: u32,
-    /// When each of the last ones happened, oldest first; bounded by the window and by [`MAX_REMEMBERED`].
+    /// When each of the last ones happened, oldest first; bounded by the window and by `MAX_REMEMBERED`.
     pub recent: Vec<Watched>,
     /// The last failure and how often it came in a row.
     pub identical: Option<(Fingerprint, u32)>,
@@ -50,7 +50,8 @@ impl std::fmt::Display for Wall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Restarts { max } => {
-                write!(f, "{max} restarts without a fix that held (`process.restart_policy.max_restarts`)")
+                let restarts = if *max == 1 { "restart" } else { "restarts" };
+                write!(f, "{max} {restarts} without a fix that held (`process.restart_policy.max_restarts`)")
             }
             Self::Identical { times } => {
                 write!(f, "the same failure {times} times in a row (`process.restart_policy.max_identical_failures`)")

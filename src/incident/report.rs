@@ -10,6 +10,7 @@ use super::report_frames;
 use super::report_view::{Changes, CommitView, Configuration, ReportView};
 use super::report_words::{category_words, exit_words, severity_word, verdict_words, what_was_seen, when};
 use super::safe_text::{code, code_cell, fence, prose};
+use crate::config::command_line;
 use crate::detect::DetectorKind;
 
 /// Lines of the trace that are shown; the rest is in `trace.txt`.
@@ -251,8 +252,7 @@ fn commit(out: &mut String, commit: &CommitView) {
 fn configuration(out: &mut String, configuration: &Configuration) {
     let Configuration { command, cwd, kind, overlay, env_names, snapshots } = configuration;
     out.push_str("## Configuration in effect\n\n");
-    let quoted: Vec<String> = command.iter().map(|argument| shell_word(argument)).collect();
-    let _ = writeln!(out, "- Command ({}): {}", prose(kind), code(&quoted.join(" ")));
+    let _ = writeln!(out, "- Command ({}): {}", prose(kind), code(&command_line(command)));
     let _ = writeln!(out, "- Working directory: {}", code(cwd));
     let changed: Vec<String> = overlay.iter().map(|(name, value)| code(&format!("{name}={value}"))).collect();
     if !changed.is_empty() {
@@ -281,10 +281,6 @@ fn log(out: &mut String, view: &ReportView) {
 }
 
 /// An argument as a person would type it; for reading, not for running.
-fn shell_word(argument: &str) -> String {
-    shlex::try_quote(argument).map_or_else(|_| format!("{argument:?}"), |word| word.into_owned())
-}
-
 fn more(out: &mut String, all: usize) {
     if let Some(more) = all.checked_sub(MAX_LISTED).filter(|more| *more > 0) {
         let _ = writeln!(out, "- … and {more} more");

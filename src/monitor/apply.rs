@@ -18,7 +18,7 @@ use super::status::StateFile;
 use super::streams::Streams;
 use super::talk::Talk;
 use super::todo::{Intent, LedgerRow, Todo, TodoId};
-use crate::config::{Config, Notifier};
+use crate::config::{Config, Notifier, command_line};
 use crate::detect::{Detection, DetectorSet};
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
@@ -243,7 +243,7 @@ impl Hands {
                 None
             }
             Err(error) => {
-                let why = format!("cannot run `{}`: {error}", spec.argv.join(" "));
+                let why = format!("cannot run `{}`: {error}", command_line(&spec.argv));
                 let outcome = match asked {
                     Asked::Command => Outcome::CommandEnded { status: Some(127), last_line: why },
                     Asked::Changes => Outcome::LookedAround(Box::new(unknown_changes(why))),

@@ -1,18 +1,16 @@
 //! The record of an incident: what its folder holds, gathered once and rendered anew whenever something is added.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::frames;
 use super::state::State;
 use super::todo::IncidentChange;
-use super::{jvm_places, look_around};
 use crate::config::Config;
-use crate::frame::{Exploder, FrameOptions, SourceFrame};
 use crate::ids::{IncidentId, RuleName};
-use crate::incident::report_view::{self as report, FrameView, ReportView};
+use crate::incident::report_view::{self as report, ReportView};
 use crate::incident::{Incident, Redactor, frame_file, frame_file_name, render};
 use crate::monitor::status::StateFile;
-use crate::store::evidence::{self, Roots};
+use crate::store::evidence;
 use crate::store::{Keep, NewIncident, Store, read};
 use crate::time::{Now, Utc};
 
@@ -51,7 +49,7 @@ impl Recorder {
         let mut files = Files::default();
         let mut view = ReportView {
             incident: incident.clone(),
-            frames: frames(state, incident),
+            frames: frames::quoted(&state.config, incident),
             changes: report::Changes::default(),
             configuration: configuration(&state.config, before),
             log_tail: Vec::new(),
@@ -163,72 +161,6 @@ fn promise(view: &mut ReportView, config: &Config, _since: Utc) {
     let pending = view.incident.actions.last().filter(|action| action.verdict.is_none());
     let window = i64::try_from(config.healing.verify_window.as_millis()).unwrap_or(i64::MAX);
     view.verify_until = pending.map(|action| Utc::from_millis(action.utc.millis().saturating_add(window)));
-}
-
-fn frames(state: &State, incident: &Incident) -> Vec<FrameView> {
-    let Some(trace) = &incident.root.trace else { return Vec::new() };
-    let config = &state.config.source_explode;
-    let roots = Roots::of(&state.config);
-    let mut views: Vec<FrameView> = report::frame_order(trace)
-        .into_iter()
-        .filter_map(|at| trace.frames.get(at))
-        .take(config.max_frames.max(1))
-        .map(|frame| FrameView {
-            file: frame.file.as_deref().map(|file| {
-                let places = jvm_places::places(trace.language, file, frame.function.as_deref());
-                let found = places.into_iter().find(|place| config.enabled && evidence::source(&roots, place).is_ok());
-                found.unwrap_or_else(|| look_around::shown(&state.config.project, file))
-            }),
-            line: frame.line,
-            function: frame.function.clone(),
-            in_app: frame.in_app && !skipped(config, frame.file.as_deref()),
-            ..FrameView::default()
-        })
-        .collect();
-    if !config.enabled {
-        return views;
-    }
-    let mut exploder = Exploder::new(FrameOptions {
-        context_lines: config.context_lines,
-        languages: config.languages.clone(),
-        ..FrameOptions::default()
-    });
-    // Each file is read and parsed once, whatever the number of its frames.
-    let mut wanted: BTreeMap<String, Vec<(usize, u32)>> = BTreeMap::new();
-    for (at, view) in views.iter().enumerate().filter(|(_, view)| view.in_app) {
-        if let (Some(file), Some(line)) = (&view.file, view.line) {
-            wanted.entry(file.clone()).or_default().push((at, line));
-        }
-    }
-    for (file, places) in wanted {
-        match evidence::source(&roots, &file) {
-            Ok(source) => {
-                let lines: Vec<u32> = places.iter().map(|(_, line)| *line).collect();
-                let exploded = exploder.explode(&source.bytes, &file, &lines);
-                for ((at, _), frame) in places.iter().zip(exploded) {
-                    set_source(&mut views, *at, frame);
-                }
-            }
-            Err(why) => {
-                for (at, _) in places {
-                    if let Some(view) = views.get_mut(at) {
-                        view.note = Some(why.to_string());
-                    }
-                }
-            }
-        }
-    }
-    views
-}
-
-fn set_source(views: &mut [FrameView], at: usize, frame: SourceFrame) {
-    if let Some(view) = views.get_mut(at) {
-        view.source = Some(frame);
-    }
-}
-
-fn skipped(config: &crate::config::SourceExplode, file: Option<&str>) -> bool {
-    file.is_some_and(|file| config.skip_paths.iter().any(|part| file.contains(part.as_str())))
 }
 
 /// Frames get files of their own, named in the report.

@@ -17,7 +17,7 @@ use super::state::State;
 use super::status::ProcessIdentity;
 use super::streams::Streams;
 use super::talk::Talk;
-use crate::config::{Config, ProcessKind};
+use crate::config::{Config, ProcessKind, command_line};
 use crate::detect::DetectorSet;
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
@@ -169,6 +169,8 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         state,
     };
     monitor.begin(setup.command_given, setup.only, now)?;
+    // What compiling and replaying needed is not needed again.
+    crate::os::memory::give_back();
     Ok(monitor.run())
 }
 
@@ -200,7 +202,7 @@ impl Monitor {
         } else {
             let id =
                 RunId::new(format!("{}-{:04x}", now.utc.date_time().format("%Y%m%dT%H%M%SZ"), self.me.pid & 0xffff));
-            let words = command.join(" ");
+            let words = command_line(&command);
             self.state.new_run(id, command);
             self.hands.say(Level::Info, &format!("supervising `{words}`; see `sentry status`"), now.utc);
         }
@@ -223,7 +225,7 @@ impl Monitor {
         };
         let Some(child) = child else { return Ok(()) };
         if command_given && run.command != command {
-            return Err(RunError::AnotherCommand { run: run.id, child, command: run.command.join(" ") });
+            return Err(RunError::AnotherCommand { run: run.id, child, command: command_line(&run.command) });
         }
         let alive = self.state.memory.child.as_ref().is_some_and(|child| child.exit.is_none());
         let started = !self
@@ -251,6 +253,9 @@ impl Monitor {
     }
 
     fn run(mut self) -> u8 {
+        self.handle_pending();
+        // Adopting a quiet child changes nothing in the memory, and readers want to see all the same who watches it now.
+        self.write_picture(Durability::Cached, SystemClock::now());
         loop {
             let before = SystemClock::mono();
             self.handle_pending();
@@ -463,15 +468,24 @@ impl Monitor {
         if self.watch.is_none() {
             self.take_commands(now);
         }
-        for (stream, facts) in self.streams.positions() {
-            self.state.memory.streams.insert(stream, facts);
-        }
+        self.remember_positions();
         let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
         if trouble.is_some() || self.state.warnings.contains_key("journal") {
             self.pending.push_back(Event::JournalState { trouble });
         }
         self.write_picture(Durability::Cached, now);
         self.hands.sweep(&self.state, now);
+    }
+
+    /// How far the streams have been read, unless something of that has not been weighed yet, as when the monitor leaves at
+    /// once: then the next one reads it again.
+    fn remember_positions(&mut self) {
+        if self.pending.iter().any(|event| matches!(event, Event::Scanned(_))) {
+            return;
+        }
+        for (stream, facts) in self.streams.positions() {
+            self.state.memory.streams.insert(stream, facts);
+        }
     }
 
     fn write_picture(&mut self, durability: Durability, now: Now) {
@@ -487,12 +501,7 @@ impl Monitor {
 
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
-        // What was read and not yet weighed is read again by the next monitor: its position must not be stored.
-        if !self.pending.iter().any(|event| matches!(event, Event::Scanned(_))) {
-            for (stream, facts) in self.streams.positions() {
-                self.state.memory.streams.insert(stream, facts);
-            }
-        }
+        self.remember_positions();
         if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
             self.hands.complain(&trouble, now.utc);
         }

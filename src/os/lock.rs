@@ -7,16 +7,24 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
 use crate::monitor::status::ProcessIdentity;
+use crate::os::clock::SystemClock;
 use crate::os::error::{At, AtExt};
 use crate::os::file::{LastLink, read_capped};
-use crate::os::identity;
+use crate::os::{identity, wait};
 
 /// More than any identity needs.
 const MAX_CONTENT: u64 = 4096;
+
+/// How long a lock outlives its holder at most: a process that the holder had just forked has the descriptor, too, until it
+/// executes its program (fork(2), `FD_CLOEXEC` in fcntl(2)).
+const OUTLIVES: Duration = Duration::from_secs(2);
+/// Between two tries meanwhile.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +50,14 @@ pub struct DirLock {
 }
 
 impl DirLock {
-    /// Takes the lock without waiting, and writes into the file who has it. The directory must exist.
+    /// Takes the lock, and writes into the file who has it. The directory must exist. Does not wait for a living holder; for
+    /// what is left of a dead one, two seconds.
     ///
     /// # Errors
     /// [`LockError::Held`] when somebody else has it.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
-        // Whoever deletes the file lets two processes hold "the" lock; so the one that was locked must be the one there.
-        for _ in 0..16 {
+        let until = SystemClock::mono() + OUTLIVES;
+        loop {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -61,19 +70,28 @@ impl DirLock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LockError::Held { by: written(path).unwrap_or(None) });
+                    let by = written(path).unwrap_or(None);
+                    let living = by.as_ref().is_some_and(identity::is_alive);
+                    if living || SystemClock::mono() >= until {
+                        return Err(LockError::Held { by });
+                    }
+                    let _ = wait::wait(&[], Some(TRY_AGAIN)).at(path, "wait for lock")?;
+                    continue;
                 }
                 Err(TryLockError::Error(source)) => {
                     return Err(LockError::Os(At { verb: "lock", path: path.to_path_buf(), source }));
                 }
             }
             let lock = Self { file, path: path.to_path_buf() };
+            // Whoever deletes the file lets two processes hold "the" lock; so the one that was locked must be the one there.
             if lock.is_in_place() {
                 lock.sign()?;
                 return Ok(lock);
             }
+            if SystemClock::mono() >= until {
+                return Err(LockError::Held { by: None });
+            }
         }
-        Err(LockError::Held { by: None })
     }
 
     /// Whether the file that is locked is still the one that others would try to lock: nobody has deleted or replaced it.
@@ -163,6 +181,28 @@ mod tests {
         assert!(lock.is_in_place());
         std::fs::remove_file(&path).unwrap();
         assert!(!lock.is_in_place());
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_holder_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let dead = ProcessIdentity { start_time: 1, ..identity::this_process().unwrap() };
+        std::fs::write(&path, serde_json::to_vec(&dead).unwrap()).unwrap();
+        let inherited = File::open(&path).unwrap();
+        inherited.try_lock().unwrap();
+        let descriptors = || {
+            let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            all.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == path)).count()
+        };
+        std::thread::scope(|scope| {
+            let successor = scope.spawn(|| DirLock::acquire(&path));
+            while descriptors() < 2 && !successor.is_finished() {
+                std::thread::yield_now();
+            }
+            drop(inherited);
+            drop(successor.join().unwrap().unwrap());
+        });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Clock, processes, signals, atomic files, locks: the only callers of the operating system.
 //!
-//! Nothing here knows what a run, an incident or a rule is. The only `unsafe` of the program is in [`process`].
+//! Nothing here knows what a run, an incident or a rule is. The only `unsafe` of the program is in [`process`] and [`memory`].
 
 #![expect(clippy::disallowed_methods, reason = "this room is where the operating system is called")]
 
@@ -11,6 +11,7 @@ pub mod file;
 pub mod identity;
 pub mod job;
 pub mod lock;
+pub mod memory;
 pub mod proc;
 pub mod process;
 pub mod pty;

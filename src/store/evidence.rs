@@ -3,6 +3,7 @@
 //! Paths may come from the log, so they are hostile: only regular files inside the given roots are opened, nothing is
 //! waited for, and everything has a cap. Redaction is the caller's; what is returned here is raw.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -121,6 +122,23 @@ pub fn source(roots: &Roots, file: &str) -> Result<Source, Skipped> {
         }
     }
     Err(why)
+}
+
+/// Files of the project whose paths end with the given ones (`shop/Cart.java`), by what was asked for; the nearest to the
+/// top where there are several. Looks at `walk::MAX_ENTRIES` entries at most, and at none where nothing is asked.
+pub fn ending_with(project: &Path, ends: &[String]) -> BTreeMap<String, String> {
+    let mut missing: BTreeSet<&String> = ends.iter().collect();
+    let mut found = BTreeMap::new();
+    let mut walk = Walk::new(project, usize::MAX);
+    while !missing.is_empty() {
+        let Some((name, _)) = walk.next() else { break };
+        let fits = |end: &str| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+        if let Some(end) = missing.iter().copied().find(|end| fits(end)) {
+            missing.remove(end);
+            found.insert(end.clone(), name);
+        }
+    }
+    found
 }
 
 /// Reads at most `cap` bytes, and says whether there is more.

@@ -198,17 +198,44 @@ pub(super) fn update(layout: &Layout, id: &IncidentId, files: &[(&str, &[u8])]) 
         _ => Err(invalid("this is no folder of an incident")),
     });
     there.write_at("update", &folder)?;
+    let mut temps = Vec::new();
+    let replaced = replace(&folder, files, &mut temps);
+    if replaced.is_err() {
+        // Those that were renamed are gone; what cannot be removed is swept by the next writer.
+        temps.iter().for_each(|temp| drop(fs::remove_file(temp)));
+    }
+    replaced
+}
+
+/// All new contents are on disk before the first old one is replaced, and one flush of the folders covers all new names.
+fn replace(folder: &Path, files: &[(&str, &[u8])], temps: &mut Vec<PathBuf>) -> Result<(), WriteError> {
+    let mut written = Vec::new();
+    let mut renames = Vec::new();
     for (name, content) in files {
         let path = folder.join(name);
-        let written = relative(name).and_then(|relative| {
+        let mut write = || {
+            let relative = relative(name)?;
             if let Some(subfolder) = relative.parent().filter(|path| !path.as_os_str().is_empty()) {
                 disk::make_dir(&folder.join(subfolder))?;
             }
-            disk::write_whole(&folder.join(relative), content, Durability::Flushed)
-        });
-        written.write_at("replace", &path)?;
+            let path = folder.join(relative);
+            let temp = disk::temp_beside(&path);
+            temps.push(temp.clone());
+            let mut file = disk::create_new(&temp)?;
+            file.write_all(content)?;
+            Ok((file, temp, path))
+        };
+        let (file, temp, path) = write().write_at("replace", &path)?;
+        written.push(file);
+        renames.push((temp, path));
     }
-    Ok(())
+    flush_together(&written).write_at("flush", folder)?;
+    let mut folders = BTreeSet::new();
+    for (temp, path) in renames {
+        fs::rename(&temp, &path).write_at("replace", &path)?;
+        folders.extend(path.parent().map(Path::to_owned));
+    }
+    folders.iter().try_for_each(|folder| file::sync_dir(folder)).map_err(WriteError::from)
 }
 
 /// The incident as it is kept in its folder.

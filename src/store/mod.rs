@@ -33,4 +33,4 @@ pub use journal::{Damage, Journal, Replay, replay as replay_journal};
 pub use retention::{Keep, Swept};
 pub use sentry_log::SentryLog;
 pub use version::{STORE_VERSION, found as store_version};
-pub use writer::{OpenError, Store, make_tree};
+pub use writer::{OpenError, Store, make, make_tree};

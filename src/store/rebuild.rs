@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::attempts;
+use super::attempts::{self, AttemptRow, AttemptStatus, Ledger, LedgerWriter};
 use super::disk::{self, Durability};
 use super::error::{At, ReadError, StoreError, WriteError};
 use super::index::{self, IndexRow};
@@ -20,7 +20,7 @@ use super::retention::write_index;
 use super::version::{self, STORE_VERSION};
 use super::walk::Walk;
 use super::writer::{is_leftover, make_tree, remove_tree};
-use crate::ids::{IncidentId, RuleName};
+use crate::ids::{AttemptNo, IncidentId, RuleName};
 use crate::incident::Incident;
 use crate::os::lock::DirLock;
 use crate::paths::Layout;
@@ -56,7 +56,9 @@ pub enum Wrong {
     RowWithoutFolder,
     /// Incidents are missing in the index.
     FolderWithoutRow,
-    /// An incident's `incident.json` cannot be understood, so no row can be made of it.
+    /// The ledger lacks attempts or verdicts that incidents tell of.
+    LedgerIncomplete,
+    /// An incident's `incident.json` cannot be understood, so nothing can be made of it.
     Incident,
 }
 
@@ -92,11 +94,12 @@ pub fn check(layout: &Layout, now: Utc) -> Result<Vec<Finding>, ReadError> {
         }
     }
     check_tree(layout, now, &mut findings)?;
-    check_journal(layout, &mut findings)?;
-    check_state(layout, &mut findings)?;
+    let remembered = check_journal(layout, &mut findings)?;
+    check_state(layout, remembered, &mut findings)?;
     check_ledger(layout, &mut findings)?;
     let incidents = Incidents::look(layout, now)?;
     incidents.tell(layout, &mut findings);
+    check_attempts(layout, &incidents, &mut findings)?;
     Ok(findings)
 }
 
@@ -117,10 +120,19 @@ pub fn fix(layout: &Layout, _lock: &DirLock, now: Utc) -> Result<Vec<Finding>, S
             Wrong::Leftover => remove_tree(path).write_at("remove", path)?,
             // Opening a journal sets its damaged end aside.
             Wrong::Journal => drop(Journal::<serde_json::Value>::open(path, now)?),
+            // The picture itself is painted by the caller, who knows the configuration.
             Wrong::State => {
-                set_aside(path, now)?;
+                if fs::symlink_metadata(path).is_ok() {
+                    set_aside(path, now)?;
+                }
             }
             Wrong::Ledger => mend_ledger(path, now)?,
+            Wrong::LedgerIncomplete => {
+                let mut ledger = LedgerWriter::closed();
+                for row in missing_rows(&Incidents::look(layout, now)?, &read::attempts(layout)?) {
+                    ledger.append(layout, &row)?;
+                }
+            }
             Wrong::Index | Wrong::RowWithoutFolder | Wrong::FolderWithoutRow => {
                 if !index_done {
                     mend_index(layout, now)?;
@@ -191,9 +203,21 @@ fn check_mode(path: &Path, metadata: &fs::Metadata, findings: &mut Vec<Finding>)
     }
 }
 
-fn check_journal(layout: &Layout, findings: &mut Vec<Finding>) -> Result<(), ReadError> {
+/// Tells whether the journal holds anything.
+fn check_journal(layout: &Layout, findings: &mut Vec<Finding>) -> Result<bool, ReadError> {
     let path = layout.journal();
-    if let Some(damage) = journal::replay::<serde::de::IgnoredAny>(&path)?.damaged {
+    if fs::symlink_metadata(&path).is_err() && has_runs(layout) {
+        findings.push(Finding {
+            wrong: Wrong::Journal,
+            what: "it is missing, though there have been runs".to_owned(),
+            path,
+            remedy: "`sentry run` starts a new run with a new journal; what is recorded stays",
+            fixable: false,
+        });
+        return Ok(false);
+    }
+    let replay = journal::replay::<serde::de::IgnoredAny>(&path)?;
+    if let Some(damage) = replay.damaged {
         findings.push(Finding {
             wrong: Wrong::Journal,
             what: format!("line {} does not hold: {}", damage.line, damage.why),
@@ -202,14 +226,30 @@ fn check_journal(layout: &Layout, findings: &mut Vec<Finding>) -> Result<(), Rea
             fixable: true,
         });
     }
-    Ok(())
+    Ok(!replay.records.is_empty())
 }
 
-fn check_state(layout: &Layout, findings: &mut Vec<Finding>) -> Result<(), ReadError> {
+fn has_runs(layout: &Layout) -> bool {
+    fs::read_dir(layout.runs()).is_ok_and(|mut runs| runs.next().is_some())
+}
+
+fn check_state(layout: &Layout, remembered: bool, findings: &mut Vec<Finding>) -> Result<(), ReadError> {
     match read::state(layout) {
-        Ok(_) => Ok(()),
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            if remembered {
+                findings.push(Finding {
+                    wrong: Wrong::State,
+                    what: "it is missing, though something was run".to_owned(),
+                    path: layout.state_json(),
+                    remedy: "write it anew from the journal",
+                    fixable: true,
+                });
+            }
+            Ok(())
+        }
         Err(ReadError::Damaged { path, why }) => {
-            let remedy = "set it aside; the monitor writes a new one";
+            let remedy = "set it aside and write it anew from the journal";
             findings.push(Finding { wrong: Wrong::State, what: why, path, remedy, fixable: true });
             Ok(())
         }
@@ -237,13 +277,66 @@ fn check_ledger(layout: &Layout, findings: &mut Vec<Finding>) -> Result<(), Read
     Ok(())
 }
 
+fn check_attempts(layout: &Layout, incidents: &Incidents, findings: &mut Vec<Finding>) -> Result<(), ReadError> {
+    let missing = missing_rows(incidents, &read::attempts(layout)?).len();
+    if missing > 0 {
+        findings.push(Finding {
+            wrong: Wrong::LedgerIncomplete,
+            what: if missing == 1 {
+                "1 row that an incident tells of is missing".to_owned()
+            } else {
+                format!("{missing} rows that incidents tell of are missing")
+            },
+            path: layout.attempts(),
+            remedy: "add them from the incidents",
+            fixable: true,
+        });
+    }
+    Ok(())
+}
+
+/// Rows that the ledger lacks: of attempts, and of verdicts, that incidents tell of.
+fn missing_rows(incidents: &Incidents, ledger: &Ledger) -> Vec<AttemptRow> {
+    let known: BTreeMap<(&IncidentId, AttemptNo), AttemptStatus> =
+        ledger.rows.iter().map(|row| ((&row.incident, row.attempt), row.status)).collect();
+    let mut missing = Vec::new();
+    for (id, incident) in incidents.told.iter().filter_map(|(id, told)| Some((id, told.as_ref().ok()?))) {
+        for action in &incident.actions {
+            let row = |utc: Utc, status| AttemptRow {
+                utc,
+                incident: id.clone(),
+                detector: incident.root.detector.clone(),
+                source: action.healer.clone(),
+                branch: String::new(),
+                status,
+                duration: action.utc.age(utc),
+                description: incident.message.clone(),
+                attempt: action.attempt,
+                action: action.action.clone(),
+                fingerprint: incident.fingerprint.clone(),
+            };
+            let found = known.get(&(id, action.attempt));
+            if found.is_none() {
+                missing.push(row(action.utc, AttemptStatus::Pending));
+            }
+            if let Some(fallen) =
+                action.verdict.as_ref().filter(|_| found.is_none_or(|status| *status == AttemptStatus::Pending))
+            {
+                missing.push(row(fallen.utc, AttemptStatus::Fallen(fallen.verdict)));
+            }
+        }
+    }
+    missing.sort_by_key(|row| row.utc);
+    missing
+}
+
 /// Folders and rows beside each other.
 struct Incidents {
     rows: BTreeMap<IncidentId, IndexRow>,
     bad_lines: u64,
     folders: BTreeSet<IncidentId>,
-    /// What a folder without a row holds.
-    unlisted: BTreeMap<IncidentId, Result<Incident, ReadError>>,
+    /// What the folders hold that no living monitor is at work on.
+    told: BTreeMap<IncidentId, Result<Incident, ReadError>>,
 }
 
 impl Incidents {
@@ -252,11 +345,14 @@ impl Incidents {
         let folders: BTreeSet<IncidentId> = read::folders(layout)?.into_iter().collect();
         let (rows, bad_lines) = index::read_all(&layout.index())?;
         let young = |id: &IncidentId| {
-            fs::symlink_metadata(layout.incident(id)).is_ok_and(|metadata| disk::modified(&metadata).age(now) < YOUNG)
+            let file = layout.incident_file(id, Path::new("incident.json"));
+            [layout.incident(id), file]
+                .iter()
+                .any(|path| fs::symlink_metadata(path).is_ok_and(|metadata| disk::modified(&metadata).age(now) < YOUNG))
         };
-        let missing = folders.iter().filter(|id| !rows.contains_key(*id) && !young(id));
-        let unlisted = missing.map(|id| (id.clone(), read::incident(layout, id))).collect();
-        Ok(Self { rows, bad_lines, folders, unlisted })
+        let old = folders.iter().filter(|id| !young(id));
+        let told = old.map(|id| (id.clone(), read::incident(layout, id))).collect();
+        Ok(Self { rows, bad_lines, folders, told })
     }
 
     fn tell(&self, layout: &Layout, findings: &mut Vec<Finding>) {
@@ -279,30 +375,32 @@ impl Incidents {
                 fixable: true,
             });
         }
-        for (id, incident) in &self.unlisted {
+        for (id, incident) in &self.told {
             let path = layout.incident(id);
-            findings.push(match incident {
-                Ok(_) => Finding {
+            let listed = self.rows.contains_key(id);
+            match incident {
+                Ok(_) if listed => {}
+                Ok(_) => findings.push(Finding {
                     wrong: Wrong::FolderWithoutRow,
                     what: "the index does not list it".to_owned(),
                     path,
                     remedy: "add a row",
                     fixable: true,
-                },
-                Err(error) => Finding {
+                }),
+                Err(error) => findings.push(Finding {
                     wrong: Wrong::Incident,
-                    what: format!("the index does not list it, and {error}"),
+                    what: if listed { error.to_string() } else { format!("the index does not list it, and {error}") },
                     path,
-                    remedy: "read what is left in the folder, then remove it",
+                    remedy: "read what is left in the folder (report.md says the same in words), then remove it",
                     fixable: false,
-                },
-            });
+                }),
+            }
         }
     }
 }
 
 fn mend_index(layout: &Layout, now: Utc) -> Result<(), StoreError> {
-    let Incidents { mut rows, bad_lines, folders, unlisted } = Incidents::look(layout, now)?;
+    let Incidents { mut rows, bad_lines, folders, told } = Incidents::look(layout, now)?;
     let path = layout.index();
     if bad_lines > 0 {
         let aside = disk::damaged_name(&path, now);
@@ -310,8 +408,8 @@ fn mend_index(layout: &Layout, now: Utc) -> Result<(), StoreError> {
         disk::write_whole(&aside, &bytes, Durability::Flushed).write_at("write", &aside)?;
     }
     rows.retain(|id, _| folders.contains(id));
-    for (id, incident) in unlisted {
-        if let Ok(incident) = incident {
+    for (id, incident) in told {
+        if let (Ok(incident), false) = (incident, rows.contains_key(&id)) {
             let row = row_of_folder(layout, &id, incident);
             rows.insert(id, row);
         }
@@ -370,6 +468,8 @@ fn lines(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heal::verdict::Verdict;
+    use crate::incident::{ActionTaken, VerdictFallen};
     use crate::store::testing::incident;
     use crate::store::{IndexQuery, NewIncident, Store};
 
@@ -475,6 +575,55 @@ mod tests {
         assert_eq!(aside(layout.dot(), "attempts.tsv.damaged-"), "only garbage\n");
         assert_eq!(aside(layout.dot(), "state.json.damaged-"), "no json");
         assert_eq!(fs::read_to_string(layout.index()).unwrap(), good);
+    }
+
+    #[test]
+    fn attempts_come_back_from_the_incidents() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::acquire(Layout::new(dir.path())).unwrap();
+        let action = |number, verdict: Option<Verdict>| ActionTaken {
+            attempt: AttemptNo(number),
+            utc: Utc::from_millis(1_000),
+            healer: "rule halve".to_owned(),
+            action: "restart".to_owned(),
+            details: Vec::new(),
+            verdict: verdict.map(|verdict| VerdictFallen { verdict, utc: Utc::from_millis(3_500), why: String::new() }),
+        };
+        let incident =
+            Incident { actions: vec![action(1, Some(Verdict::Kept)), action(2, None)], ..incident("i-1", "oom") };
+        let files: [(&str, &[u8]); 1] = [("report.md", b"# report")];
+        store.create_incident(&NewIncident { incident: &incident, rule: None, action: None, files: &files }).unwrap();
+        let layout = store.layout().clone();
+        drop(store);
+        let seen = |layout: &Layout| -> Vec<(u32, &str, u128)> {
+            let rows = read::attempts(layout).unwrap().rows;
+            rows.iter().map(|row| (row.attempt.0, row.status.as_str(), row.duration.as_millis())).collect()
+        };
+        assert_eq!(wrongs(&layout), [Wrong::LedgerIncomplete]);
+        mend(&layout);
+        assert_eq!((wrongs(&layout), seen(&layout)), (vec![], vec![(1, "kept", 2_500), (2, "pending", 0)]));
+        // A verdict that got lost after its attempt.
+        let text = fs::read_to_string(layout.attempts()).unwrap();
+        let pending: String =
+            text.lines().filter(|line| !line.contains("kept")).map(|line| format!("{line}\n")).collect();
+        write(&layout.attempts(), &pending);
+        assert_eq!(wrongs(&layout), [Wrong::LedgerIncomplete]);
+        mend(&layout);
+        assert_eq!((wrongs(&layout), seen(&layout)), (vec![], vec![(1, "kept", 2_500), (2, "pending", 0)]));
+    }
+
+    #[test]
+    fn an_incident_that_cannot_be_read_is_told_listed_or_not() {
+        let (_dir, layout) = store_with(&["i-1"]);
+        fs::remove_file(layout.incident(&IncidentId::new("i-1")).join("incident.json")).unwrap();
+        assert_eq!(wrongs(&layout), [Wrong::Incident]);
+    }
+
+    #[test]
+    fn runs_without_a_journal_are_told() {
+        let (_dir, layout) = store_with(&[]);
+        fs::create_dir(layout.runs().join("r-1")).unwrap();
+        assert_eq!(wrongs(&layout), [Wrong::Journal]);
     }
 
     #[test]

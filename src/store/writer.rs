@@ -236,6 +236,16 @@ pub fn make_tree(layout: &Layout) -> Result<(), WriteError> {
     Ok(())
 }
 
+/// Makes the tree of a store that nobody has opened yet, its format included. What is there stays as it is.
+///
+/// # Errors
+/// When a part cannot be made or the format cannot be read.
+pub fn make(layout: &Layout) -> Result<(), WriteError> {
+    make_tree(layout)?;
+    let version = layout.store_version();
+    if fs::symlink_metadata(&version).is_err() { version::write(layout) } else { Ok(()) }
+}
+
 /// Removes what a dead writer left half-written in `dir`.
 fn sweep_leftovers(dir: &Path) -> Result<(), WriteError> {
     let entries = match fs::read_dir(dir) {

@@ -29,7 +29,7 @@ pub struct Check {
     pub outcome: Outcome,
     /// What was seen.
     pub what: String,
-    /// What to do about it.
+    /// What to do about it; of what is fixed, what was done.
     pub remedy: Option<String>,
 }
 
@@ -77,7 +77,8 @@ pub fn text(checks: &[Check], palette: Palette) -> String {
             let _ = writeln!(text, "{}", format!("{:25}{line}", "").trim_end());
         }
         if let Some(remedy) = remedy {
-            let _ = writeln!(text, "{:25}{}: {}", "", palette.good("help"), clean(remedy));
+            let label = if *outcome == Outcome::Fixed { "done" } else { "help" };
+            let _ = writeln!(text, "{:25}{}: {}", "", palette.good(label), clean(remedy));
         }
     }
     text
@@ -108,7 +109,7 @@ mod tests {
                                   --> sentry.yaml:1:1
                                  help: mend it
         fixed    store           2 lines of the index were no rows
-                                 help: was rebuilt
+                                 done: was rebuilt
         ");
         assert!(!healthy(&checks));
     }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::status::severity_word;
-use super::{Palette, one_line};
-use crate::detect::{Detection, Language, Severity, TraceFrame};
+use super::{Palette, clean, one_line};
+use crate::detect::{Detection, Language, Severity, Trace, TraceFrame};
 
 /// One line of `sentry scan --json`.
 #[derive(Debug, Serialize)]
@@ -60,7 +60,13 @@ pub fn json(detection: &Detection) -> DetectionJson<'_> {
     }
 }
 
-/// For people: place, detector, what it says; for a trace also where to look first and what it was caused by.
+/// Frames shown of one trace; the rest is counted.
+const MAX_FRAMES: usize = 30;
+/// Lines shown of one trace: its beginning and its end, where the message and the innermost frames are.
+const MAX_TRACE: usize = 40;
+
+/// For people: place, detector, what it says; for a trace also its causes, its frames as printed with `>` where to look
+/// first, and its lines.
 pub fn text(source: &str, detection: &Detection, palette: Palette) -> String {
     let Detection { detector, severity, lines: (first, last), message, trace, .. } = detection;
     let lines = if first == last { first.to_string() } else { format!("{first}-{last}") };
@@ -81,23 +87,57 @@ pub fn text(source: &str, detection: &Detection, palette: Palette) -> String {
         (None, message) => message.to_owned(),
     };
     let mut text = format!("{place}  {word}  {detector}  {head}\n");
-    let frames = super::words::count(trace.frames.len() as u64, "frame");
-    let language = language_word(trace.language);
-    if let Some(frame) = trace.in_app_top.and_then(|top| trace.frames.get(top)) {
-        let _ = writeln!(
-            text,
-            "    at {}  {}",
-            frame_words(frame, palette),
-            palette.dim(format!("({language}, {frames})"))
-        );
-    } else {
-        let _ = writeln!(text, "    {}", palette.dim(format!("{language}, {frames}, none of the application")));
-    }
     if !trace.cause_chain.is_empty() {
         let causes: Vec<String> = trace.cause_chain.iter().map(|cause| one_line(cause)).collect();
         let _ = writeln!(text, "    caused by {}", causes.join(", "));
     }
+    frames(trace, palette, &mut text);
+    quote(trace, palette, &mut text);
     text
+}
+
+fn frames(trace: &Trace, palette: Palette, text: &mut String) {
+    let count = super::words::count(trace.frames.len() as u64, "frame");
+    let of = if trace.in_app_top.is_none() && !trace.frames.is_empty() { ", none of the application" } else { "" };
+    let _ = writeln!(text, "    {}", palette.dim(format!("{}, {count}{of}", language_word(trace.language))));
+    // Around the one to look at first: it is what a cut must not take away.
+    let from = trace.in_app_top.map_or(0, |top| top.saturating_sub(MAX_FRAMES / 2));
+    let from = from.min(trace.frames.len().saturating_sub(MAX_FRAMES));
+    gap(from, palette, text);
+    let rest = trace.frames.len().saturating_sub(from.saturating_add(MAX_FRAMES));
+    for (index, frame) in trace.frames.iter().enumerate().skip(from).take(MAX_FRAMES) {
+        let line = if trace.in_app_top == Some(index) {
+            format!("    {} {}", palette.bad(">"), frame_words(frame, palette))
+        } else if frame.in_app {
+            format!("      {}", frame_words(frame, palette))
+        } else {
+            format!("      {}", palette.dim(frame_words(frame, Palette::plain())))
+        };
+        let _ = writeln!(text, "{line}");
+    }
+    gap(rest, palette, text);
+}
+
+fn gap(left_out: usize, palette: Palette, text: &mut String) {
+    if left_out > 0 {
+        let _ = writeln!(text, "      {}", palette.dim(format!("… {}", super::words::count(left_out as u64, "frame"))));
+    }
+}
+
+fn quote(trace: &Trace, palette: Palette, text: &mut String) {
+    let lines: Vec<&str> = trace.text.lines().collect();
+    let half = MAX_TRACE / 2;
+    let left_out = lines.len().saturating_sub(MAX_TRACE);
+    for (index, line) in lines.iter().enumerate() {
+        if left_out > 0 && index == half {
+            let _ =
+                writeln!(text, "    {}", palette.dim(format!("| … {}", super::words::count(left_out as u64, "line"))));
+        }
+        if left_out > 0 && (half..half.saturating_add(left_out)).contains(&index) {
+            continue;
+        }
+        let _ = writeln!(text, "    {}", palette.dim(format!("| {}", clean(line)).trim_end()));
+    }
 }
 
 fn frame_words(frame: &TraceFrame, palette: Palette) -> String {
@@ -129,7 +169,7 @@ fn language_word(language: Language) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::{DetectorKind, Trace};
+    use crate::detect::DetectorKind;
     use crate::ids::{DetectorName, StreamId};
 
     fn detection(trace: Option<Trace>) -> Detection {
@@ -160,9 +200,26 @@ mod tests {
             frames: vec![frame("/srv/app/x.py", 3, "load", true), frame("/usr/lib/y.py", 9, "get", false)],
             in_app_top: Some(0),
             cause_chain: vec!["ValueError".to_owned()],
-            text: String::new(),
+            text: "Traceback (most recent call last):\n  File \"/srv/app/x.py\", line 3, in load\nKeyError: 'port'\u{1b}[2J\n".to_owned(),
             cut: false,
         }
+    }
+
+    #[test]
+    fn long_traces_are_cut_around_what_matters() {
+        let mut long = trace();
+        long.frames = (0..100).map(|line| TraceFrame { line: Some(line), ..long.frames[0].clone() }).collect();
+        long.in_app_top = Some(60);
+        long.text = (0..100).map(|line| format!("line {line}\n")).collect();
+        let page = text("train.log", &detection(Some(long)), Palette::plain());
+        let lines: Vec<&str> = page.lines().map(str::trim).collect();
+        assert!(lines.contains(&"… 45 frames") && lines.contains(&"… 25 frames"), "{page}");
+        assert!(lines.contains(&"> /srv/app/x.py:60 in load"), "{page}");
+        assert!(
+            lines.contains(&"| … 60 lines") && lines.contains(&"| line 0") && lines.contains(&"| line 99"),
+            "{page}"
+        );
+        assert_eq!(lines.len(), 3 + MAX_FRAMES + 2 + MAX_TRACE + 1);
     }
 
     #[test]
@@ -170,14 +227,24 @@ mod tests {
         let page =
             [Some(trace()), None, Some(Trace { in_app_top: None, exception: None, cause_chain: vec![], ..trace() })]
                 .map(|trace| text("train.log", &detection(trace), Palette::plain()));
-        insta::assert_snapshot!(page.concat(), @r"
+        insta::assert_snapshot!(page.concat(), @r#"
         train.log:12-17  error  traceback  KeyError: 'port'
-            at /srv/app/x.py:3 in load  (Python, 2 frames)
             caused by ValueError
+            Python, 2 frames
+            > /srv/app/x.py:3 in load
+              /usr/lib/y.py:9 in get
+            | Traceback (most recent call last):
+            |   File "/srv/app/x.py", line 3, in load
+            | KeyError: 'port'
         train.log:4  error  oom  CUDA out of memory
         train.log:12-17  error  traceback  'port'
             Python, 2 frames, none of the application
-        ");
+              /srv/app/x.py:3 in load
+              /usr/lib/y.py:9 in get
+            | Traceback (most recent call last):
+            |   File "/srv/app/x.py", line 3, in load
+            | KeyError: 'port'
+        "#);
         insta::assert_snapshot!(serde_json::to_string(&json(&detection(Some(trace())))).unwrap(), @r#"{"schema":1,"detector":"traceback","kind":"traceback","severity":"error","language":"python","exception":"KeyError","message":"'port'\nsecond line","start_line":12,"end_line":17,"frames":[{"file":"/srv/app/x.py","line":3,"function":"load","in_app":true},{"file":"/usr/lib/y.py","line":9,"function":"get","in_app":false}],"in_app_top":0,"cause_chain":["ValueError"],"captures":{}}"#);
         insta::assert_snapshot!(serde_json::to_string(&json(&detection(None))).unwrap(), @r#"{"schema":1,"detector":"oom","kind":"pattern","severity":"error","language":null,"exception":null,"message":"CUDA out of memory\u001b[2J","start_line":4,"end_line":4,"frames":[],"in_app_top":null,"cause_chain":[],"captures":{}}"#);
     }

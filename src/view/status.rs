@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::table::{Cell, Look, Table};
 use super::{Palette, one_line, words};
+use crate::config::command_line;
 use crate::detect::Severity;
 use crate::detect::exit_code::describe;
 use crate::heal::verdict::Verdict;
@@ -127,7 +128,7 @@ impl StatusView {
             );
         };
         self.headline(situation, state, &mut page);
-        page.field("command", &one_line(&state.command.join(" ")));
+        page.field("command", &one_line(&command_line(&state.command)));
         self.processes(situation, state, &mut page);
         page.field("run", &format!("{}, started {} ago", state.run, words::duration(state.run_started.age(self.now))));
         page.field("restarts", &restarts(&state.restarts));
@@ -234,7 +235,11 @@ impl StatusView {
             }
             None => {
                 let seen = words::duration(state.updated.age(self.now));
-                format!("gone (was pid {}), last seen {seen} ago", state.monitor.pid)
+                match state.monitor.pid {
+                    // A picture that `sentry doctor` has painted names no monitor.
+                    0 => format!("gone, last seen {seen} ago"),
+                    pid => format!("gone (was pid {pid}), last seen {seen} ago"),
+                }
             }
         };
         page.field("monitor", &monitor);

@@ -9,11 +9,14 @@ impl Finder<'_> {
         let Some(first) = scripts.first() else { return };
         self.proposal.stacks.push("SLURM");
         self.proposal.notes.push(format!(
-            "`{first}` is a SLURM script: put `sentry run` in place of its last command and submit it as before (`process.kind: slurm` is \
-             not there yet)"
+            "`{first}` is a SLURM script: put `sentry run --` in front of its last command and submit it as before (`process.kind: slurm` \
+             is not there yet)"
         ));
         for script in &scripts {
-            self.command(&["bash", script]);
+            // Not the script itself: `sentry run` stands inside it, and would start it again.
+            if let Some(command) = last_command(self.text(script)) {
+                self.command(&command.iter().map(String::as_str).collect::<Vec<_>>());
+            }
         }
         self.proposal.snapshots.extend(scripts.iter().map(|script| (*script).to_owned()));
     }
@@ -33,6 +36,23 @@ impl Finder<'_> {
             self.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
+}
+
+/// The last command of a shell script, if no shell is needed to run it.
+fn last_command(script: &str) -> Option<Vec<String>> {
+    let joined = script.replace("\\\r\n", " ").replace("\\\n", " ");
+    let line = joined.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'))?;
+    if line.contains(['$', '`', '|', '&', ';', '<', '>', '(', ')', '{', '}', '*', '?', '~']) {
+        return None;
+    }
+    let mut words = shlex::split(line)?;
+    if words.first().is_some_and(|word| word == "exec") {
+        words.remove(0);
+    }
+    let program = words.first()?;
+    let of_shell =
+        matches!(program.as_str(), "fi" | "done" | "esac" | "wait" | "exit" | "echo" | "cd" | "return" | "module");
+    (!of_shell && !program.contains('=')).then_some(words)
 }
 
 /// The last ENTRYPOINT and CMD put together, as Docker would run them (Dockerfile reference, "CMD").

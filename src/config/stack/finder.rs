@@ -35,6 +35,7 @@ pub fn propose(listing: &Listing) -> Proposal {
     found.java();
     found.slurm();
     found.docker();
+    found.patterns();
     found.snapshots();
     found.finish()
 }

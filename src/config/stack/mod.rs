@@ -2,6 +2,7 @@
 
 mod container;
 mod finder;
+mod patterns;
 mod proposal;
 mod python;
 #[cfg(test)]

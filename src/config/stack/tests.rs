@@ -46,7 +46,10 @@ fn commands_of_stacks() {
         ("maven", &[("pom.xml", "")], &["mvn -q compile exec:java"]),
         ("spring", &[("pom.xml", "spring-boot-maven-plugin"), ("mvnw", "")], &["./mvnw spring-boot:run"]),
         ("gradle", &[("build.gradle.kts", ""), ("gradlew", "")], &["./gradlew --console=plain run"]),
-        ("slurm", &[("job.sbatch", SBATCH)], &["bash job.sbatch"]),
+        ("slurm", &[("job.sbatch", SBATCH)], &["srun python train.py"]),
+        ("slurm, exec", &[("job.sh", "#SBATCH -N 2\nexec srun \\\n  ./fit --all\n# end\n")], &["srun ./fit --all"]),
+        ("slurm that needs its shell", &[("job.sh", "#SBATCH -N 2\nsrun ./fit $1\n")], &[""]),
+        ("slurm that ends with a block", &[("job.sh", "#SBATCH -N 2\nif true; then\n  srun ./fit\nfi\n")], &[""]),
         (
             "docker exec form",
             &[("Dockerfile", "FROM x\nENTRYPOINT [\"app\"]\nCMD [\"--port\", \"80\"]")],
@@ -77,8 +80,66 @@ fn training_run_gets_its_rules() {
         ["PYTHONUNBUFFERED=1", "BATCH_SIZE=${BATCH_SIZE:-8}"]
     );
     let (config, warnings) = read(&template::render(&found));
-    assert_eq!((config.rules.len(), config.detectors.len(), warnings), (2, 4, 0));
+    assert_eq!((config.rules.len(), config.detectors.len(), warnings), (2, 5, 0));
     assert_eq!(config.process.env.get("BATCH_SIZE").map(String::as_str), Some("8"));
+}
+
+#[test]
+fn detectors_of_stacks() {
+    const SBATCH: &str = "#SBATCH -N 1\nsrun ./fit\n";
+    let rows: &[Row] = &[
+        ("python", &[("train.py", "")], &["worker_killed"]),
+        ("training", &[("train.py", "import torch")], &["collective", "worker_killed"]),
+        ("node", &[("package.json", "{}")], &["node_fatal"]),
+        ("typescript", &[("package.json", "{}"), ("tsconfig.json", "{}")], &["node_fatal"]),
+        ("go", &[("go.mod", "")], &["go_fatal"]),
+        ("rust", &[("Cargo.toml", "")], &["rust_abort"]),
+        ("both java builds are one stack", &[("pom.xml", ""), ("build.gradle", "")], &["jvm_fatal"]),
+        ("slurm", &[("job.sh", SBATCH)], &["slurm_ended"]),
+        ("docker", &[("Dockerfile", "CMD [\"a\"]")], &[]),
+        ("several", &[("go.mod", ""), ("job.sh", SBATCH)], &["go_fatal", "slurm_ended"]),
+    ];
+    for (name, files, expected) in rows {
+        let found = propose(&listing(files));
+        let names: Vec<&str> = found.detectors.iter().map(|detector| detector.name).collect();
+        assert_eq!(names, *expected, "{name}");
+        let found = Proposal { command: vec!["a".to_owned()], ..found };
+        let (config, warnings) = read(&template::render(&found));
+        assert_eq!((config.detectors.len(), warnings), (3 + expected.len(), 0), "{name}");
+    }
+}
+
+#[test]
+fn detectors_of_stacks_fire_on_what_is_printed() {
+    let rows = [
+        (
+            "train.py",
+            "",
+            "concurrent.futures.process.BrokenProcessPool: A process in the process pool was terminated abruptly",
+        ),
+        ("train.py", "", "RuntimeError: DataLoader worker (pid(s) 4121, 4122) exited unexpectedly"),
+        (
+            "train.py",
+            "",
+            "[2026-01-01 10:00:00 +0000] [7] [ERROR] Worker (pid:42) was sent SIGKILL! Perhaps out of memory?",
+        ),
+        ("package.json", "{}", "(node:1) UnhandledPromiseRejectionWarning: Error: no"),
+        ("package.json", "{}", "Error: listen EADDRINUSE: address already in use :::3000"),
+        ("go.mod", "", "fatal error: all goroutines are asleep - deadlock!"),
+        ("Cargo.toml", "", "thread 'main' (7) has overflowed its stack"),
+        ("pom.xml", "", "# A fatal error has been detected by the Java Runtime Environment:"),
+        (
+            "j.sh",
+            "#SBATCH -N 1",
+            "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***",
+        ),
+        ("j.sh", "#SBATCH -N 1", "srun: error: node17: task 3: Out Of Memory"),
+    ];
+    for (file, text, printed) in rows {
+        let found = propose(&listing(&[(file, text)]));
+        let fires = found.detectors.iter().any(|detector| regex::Regex::new(detector.regex).unwrap().is_match(printed));
+        assert!(fires, "{printed}");
+    }
 }
 
 #[test]
