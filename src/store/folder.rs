@@ -235,7 +235,7 @@ fn replace(folder: &Path, files: &[(&str, &[u8])], temps: &mut Vec<PathBuf>) -> 
         fs::rename(&temp, &path).write_at("replace", &path)?;
         folders.extend(path.parent().map(Path::to_owned));
     }
-    folders.iter().try_for_each(|folder| file::sync_dir(folder)).map_err(WriteError::from)
+    folders.iter().try_for_each(|folder| file::sync_dir(folder))
 }
 
 /// The incident as it is kept in its folder.
