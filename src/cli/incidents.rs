@@ -25,7 +25,7 @@ use crate::view::{incidents, markdown};
 Examples:
   sentry incidents list                  the last 20, newest first
   sentry incidents show latest           the report of the newest
-  cd \"$(sentry incidents path latest)\"  its folder")]
+  cd \"$(sentry incidents path latest)\"   its folder")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -43,8 +43,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-On a terminal this is a table with the shortest ids that tell all incidents apart. In a pipe it is one line per incident
-with tabs between id, time, kind, severity, detector, action and message; nothing is cut.
+On a terminal this is a table with the shortest ids that tell all incidents
+apart. In a pipe it is one line per incident with tabs between id, time, kind,
+severity, detector, action and message; nothing is cut.
 
 Examples:
   sentry incidents list --since 24h --kind anomaly

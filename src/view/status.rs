@@ -86,17 +86,19 @@ impl StatusView {
     pub fn situation(&self) -> Situation {
         let Some(state) = &self.state else { return Situation::Starting };
         let by_holder = self.holder.as_ref() == Some(&state.monitor);
+        // A run that is held for a person has ended; the next one is a new one.
+        let ended = matches!(state.phase, PhaseName::Over | PhaseName::Held);
         match (&self.holder, self.child) {
             // A new monitor has the lock; what is there to read is of the one before.
             (Some(_), _) if !by_holder => Situation::Starting,
             (Some(_), Life::Alive) => Situation::Supervised,
             (Some(_), Life::Unknown) => Situation::Unknown,
             (Some(_), Life::Gone | Life::None) if state.phase == PhaseName::Unknown => Situation::Unknown,
-            (Some(_), Life::Gone | Life::None) if state.phase == PhaseName::Over => Situation::Over,
+            (Some(_), Life::Gone | Life::None) if ended => Situation::Over,
             (Some(_), Life::Gone | Life::None) => Situation::NothingSupervised,
             (None, Life::Alive) => Situation::Unwatched,
             (None, Life::Unknown) => Situation::Unknown,
-            (None, Life::Gone | Life::None) if state.phase == PhaseName::Over => Situation::Over,
+            (None, Life::Gone | Life::None) if ended => Situation::Over,
             (None, Life::Gone | Life::None) => Situation::Interrupted,
         }
     }
@@ -584,6 +586,7 @@ mod tests {
             (Situation::Starting, PhaseName::Up, Some(7), Life::Alive),
             (Situation::Over, PhaseName::Over, Some(100), Life::Gone),
             (Situation::Over, PhaseName::Over, None, Life::Gone),
+            (Situation::Over, PhaseName::Held, None, Life::Gone),
             (Situation::Unwatched, PhaseName::Up, None, Life::Alive),
             (Situation::Interrupted, PhaseName::Cooling, None, Life::Gone),
         ];
