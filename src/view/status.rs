@@ -86,7 +86,7 @@ impl StatusView {
     pub fn situation(&self) -> Situation {
         let Some(state) = &self.state else { return Situation::Starting };
         let by_holder = self.holder.as_ref() == Some(&state.monitor);
-        // A run that is held for a person has ended; the next one is a new one.
+        // Without its monitor, a run that is held for a person has ended; the next one is a new one.
         let ended = matches!(state.phase, PhaseName::Over | PhaseName::Held);
         match (&self.holder, self.child) {
             // A new monitor has the lock; what is there to read is of the one before.
@@ -94,7 +94,7 @@ impl StatusView {
             (Some(_), Life::Alive) => Situation::Supervised,
             (Some(_), Life::Unknown) => Situation::Unknown,
             (Some(_), Life::Gone | Life::None) if state.phase == PhaseName::Unknown => Situation::Unknown,
-            (Some(_), Life::Gone | Life::None) if ended => Situation::Over,
+            (Some(_), Life::Gone | Life::None) if state.phase == PhaseName::Over => Situation::Over,
             (Some(_), Life::Gone | Life::None) => Situation::NothingSupervised,
             (None, Life::Alive) => Situation::Unwatched,
             (None, Life::Unknown) => Situation::Unknown,
