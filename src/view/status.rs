@@ -86,6 +86,8 @@ impl StatusView {
     pub fn situation(&self) -> Situation {
         let Some(state) = &self.state else { return Situation::Starting };
         let by_holder = self.holder.as_ref() == Some(&state.monitor);
+        // Without its monitor, a run that is held for a person has ended; the next one is a new one.
+        let ended = matches!(state.phase, PhaseName::Over | PhaseName::Held);
         match (&self.holder, self.child) {
             // A new monitor has the lock; what is there to read is of the one before.
             (Some(_), _) if !by_holder => Situation::Starting,
@@ -96,9 +98,7 @@ impl StatusView {
             (Some(_), Life::Gone | Life::None) => Situation::NothingSupervised,
             (None, Life::Alive) => Situation::Unwatched,
             (None, Life::Unknown) => Situation::Unknown,
-            (None, Life::Gone | Life::None) if matches!(state.phase, PhaseName::Over | PhaseName::Held) => {
-                Situation::Over
-            }
+            (None, Life::Gone | Life::None) if ended => Situation::Over,
             (None, Life::Gone | Life::None) => Situation::Interrupted,
         }
     }
@@ -586,6 +586,7 @@ mod tests {
             (Situation::Starting, PhaseName::Up, Some(7), Life::Alive),
             (Situation::Over, PhaseName::Over, Some(100), Life::Gone),
             (Situation::Over, PhaseName::Over, None, Life::Gone),
+            (Situation::Over, PhaseName::Held, None, Life::Gone),
             (Situation::Unwatched, PhaseName::Up, None, Life::Alive),
             (Situation::Interrupted, PhaseName::Cooling, None, Life::Gone),
         ];
