@@ -213,8 +213,6 @@ pub struct DetectorFacts {
 pub struct Progress {
     /// Its newest value.
     pub value: f64,
-    /// It has risen.
-    pub rises: bool,
     /// It has fallen: it is no counter, and says nothing about how far the work has come.
     pub falls: bool,
 }

@@ -143,12 +143,11 @@ impl State {
         if let Some(number) = value.parse::<f64>().ok().filter(|number| number.is_finite()) {
             match self.memory.progress.get_mut(detector) {
                 Some(progress) => {
-                    progress.rises |= number > progress.value;
                     progress.falls |= number < progress.value;
                     progress.value = number;
                 }
                 None => {
-                    let first = Progress { value: number, rises: false, falls: false };
+                    let first = Progress { value: number, falls: false };
                     self.memory.progress.insert(detector.clone(), first);
                 }
             }
@@ -165,7 +164,7 @@ impl State {
 
     /// How far the newest child has come, where one of its metrics is a counter.
     pub(super) fn progress(&self) -> Option<(DetectorName, f64)> {
-        let counter = self.memory.progress.iter().find(|(_, progress)| progress.rises && !progress.falls);
+        let counter = self.memory.progress.iter().find(|(_, progress)| !progress.falls);
         counter.map(|(detector, progress)| (detector.clone(), progress.value))
     }
 
