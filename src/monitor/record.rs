@@ -46,6 +46,10 @@ impl Recorder {
         if again && read::incident(store.layout(), &incident.id).is_ok_and(|there| there.utc == incident.utc) {
             return store.list_incident(incident, rule.as_ref(), action).map_err(|error| error.to_string());
         }
+        if again {
+            // Half of it may be on disk since a power cut; whose it is, the id says: names are never given twice.
+            store.discard_incident(&incident.id).map_err(|error| error.to_string())?;
+        }
         let mut files = Files::default();
         let mut view = ReportView {
             incident: incident.clone(),
