@@ -14,6 +14,9 @@ use crate::heal::verdict::Verdict;
 use crate::monitor::status::{ChildStatus, IncidentStatus, PhaseName, ProcessIdentity, RestartStatus, StateFile};
 use crate::time::Utc;
 
+/// Attempts shown one by one, the newest ones.
+const MAX_PENDING: usize = 3;
+
 /// Incidents shown.
 const SHOWN_INCIDENTS: usize = 5;
 
@@ -136,7 +139,11 @@ impl StatusView {
             let set: Vec<String> = state.env_overlay.iter().map(|(name, value)| format!("{name}={value}")).collect();
             page.field("changed", &one_line(&set.join(" ")));
         }
-        for pending in &state.pending {
+        let older = state.pending.len().saturating_sub(MAX_PENDING);
+        if older > 0 {
+            page.field("verifying", &format!("{older} older {}", if older == 1 { "attempt" } else { "attempts" }));
+        }
+        for pending in state.pending.iter().skip(older) {
             let left = words::duration(Duration::from_millis(pending.left_ms));
             page.field("verifying", &format!("{} for {}, kept in {left}", pending.action, pending.incident));
         }
