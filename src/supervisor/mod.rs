@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this room starts processes and looks at their files")]
 
+mod living;
 pub mod local;
 mod memory;
 pub mod not_yet;

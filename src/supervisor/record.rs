@@ -13,6 +13,8 @@ use crate::ids::{ChildNo, RunId};
 use crate::monitor::status::ProcessIdentity;
 use crate::os::error::At;
 use crate::os::file::{self, LastLink};
+use crate::os::identity::Host;
+pub use crate::supervisor::living::{Living, living};
 use crate::time::Utc;
 
 /// Version of the format. Fields are only added within a version.
@@ -36,6 +38,9 @@ pub struct ChildRecord {
     pub stop_signal: StopSignal,
     /// Milliseconds between the first signal and the kill.
     pub stop_grace_ms: u64,
+    /// Machine that it runs on; absent in records of older versions.
+    #[serde(default)]
+    pub host: Option<Host>,
     /// Its shim; absent until it is up.
     #[serde(default)]
     pub shim: Option<ProcessIdentity>,
@@ -63,7 +68,7 @@ pub struct ChildRecord {
 }
 
 impl ChildRecord {
-    /// A child that has been asked for.
+    /// A child that has been asked for on this machine.
     pub fn asked(run: RunId, child: ChildNo, asked: Utc, stop_signal: StopSignal, stop_grace_ms: u64) -> Self {
         Self {
             schema: SCHEMA,
@@ -72,6 +77,7 @@ impl ChildRecord {
             asked,
             stop_signal,
             stop_grace_ms,
+            host: Some(Host::this()),
             shim: None,
             process: None,
             started: None,
@@ -81,6 +87,16 @@ impl ChildRecord {
             cgroup: None,
             notes: Vec::new(),
         }
+    }
+
+    /// The other machine that it runs on, if it is another one than this, which has this boot id.
+    pub fn elsewhere(&self, boot_id: &str) -> Option<&Host> {
+        let recorded = self.shim.as_ref().or(self.process.as_ref());
+        // One boot is one machine, whatever it calls itself in a container.
+        if recorded.is_some_and(|process| process.boot_id == boot_id) {
+            return None;
+        }
+        self.host.as_ref().filter(|host| host.is_other_than(&Host::this()))
     }
 
     /// Writes it, durably.

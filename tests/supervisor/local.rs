@@ -10,8 +10,9 @@ use sentry::config::StopSignal;
 use sentry::detect::ending::{Ending, OutOfMemory};
 use sentry::ids::ChildNo;
 use sentry::monitor::status::ProcessIdentity;
+use sentry::os::identity::Host;
 use sentry::os::{identity, process, wait};
-use sentry::supervisor::record::ChildRecord;
+use sentry::supervisor::record::{ChildRecord, living};
 use sentry::supervisor::{Observed, StopHow, Supervisor};
 use sentry::time::Utc;
 
@@ -460,4 +461,39 @@ fn a_run_that_was_deleted_ends_the_shim_too() {
     kill_exactly(pid);
     poll_until("the shim to end", || (!identity::is_alive(&shim)).then_some(()), || format!("{shim:?}"));
     assert!(matches!(env.until_ended(child).ending, Ending::Lost { .. }));
+}
+
+#[test]
+fn living_children_of_earlier_runs_are_found() {
+    let mut env = TestEnv::new();
+    assert_eq!(living(&env.layout), []);
+    let over = env.start(1, "true");
+    env.until_ended(over);
+    let alive = env.start(2, "exec sleep 600");
+    let pid = env.until_running(alive);
+    let argv = || sentry::os::proc::cmdline(pid);
+    poll_until("exec", || (argv().first()?.as_slice() == b"sleep").then_some(()), || format!("{:?}", argv()));
+    // Records that say less than they should.
+    let (layout, run) = (env.layout.clone(), env.run.clone());
+    let write = |no, change: &dyn Fn(&mut ChildRecord)| {
+        let mut record = ChildRecord::asked(run.clone(), ChildNo(no), Utc::default(), StopSignal::Term, 0);
+        change(&mut record);
+        record.write(&layout.child_record(&run, ChildNo(no))).unwrap();
+    };
+    write(3, &|_| {});
+    write(4, &|record| record.host = Some(elsewhere()));
+    std::fs::write(layout.child_record(&run, ChildNo(5)), "spoilt").unwrap();
+    let dead = ProcessIdentity { start_time: 1, ..identity::this_process().unwrap() };
+    write(6, &|record| (record.shim, record.process) = (Some(dead.clone()), Some(dead.clone())));
+    let found = living(&env.layout);
+    let seen: Vec<_> = found.iter().map(|l| (l.child.0, l.pid, l.host.as_deref(), l.command.as_deref())).collect();
+    assert_eq!(seen, [(4, None, Some("far-away"), None), (2, Some(pid), None, Some("sleep 600"))]);
+
+    kill_exactly(pid);
+    env.until_ended(alive);
+    assert_eq!(living(&env.layout).len(), 1);
+}
+
+fn elsewhere() -> Host {
+    Host { name: "far-away".into(), machine_id: Some("another".into()) }
 }
