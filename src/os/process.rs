@@ -4,13 +4,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use crate::monitor::status::ProcessIdentity;
-use crate::os::{identity, proc};
+use crate::os::{identity, proc, wait};
 
 /// A handle of a process that no other process can take the place of (pidfd_open(2)); readable when it has ended.
 ///
@@ -30,8 +31,13 @@ pub fn pidfd_of(process: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
         Err(e) if is_no_process(&e) => return Ok(None),
         Err(e) => return Err(e),
     };
-    // Looked at after the handle was taken: what is alive under this number now is what the handle means.
-    Ok(identity::check(process)?.then_some(fd))
+    // Looked at after the handle was taken: what has this number now is what the handle means. Only the handle tells whether
+    // it has ended: a process whose first thread has ended looks like a zombie as long as the others run.
+    let is_it = match proc::stat(process.pid)? {
+        Some(stat) => stat.start_time == process.start_time && identity::boot_id()? == process.boot_id,
+        None => false,
+    };
+    Ok((is_it && !wait::wait(&[fd.as_fd()], Some(Duration::ZERO))?.any()).then_some(fd))
 }
 
 /// Sends a signal to the process of a handle. `Ok(false)`: it has ended.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::ids::{ChildNo, RunId};
 use crate::monitor::status::ProcessIdentity;
-use crate::os::{identity, proc};
+use crate::os::{identity, proc, process};
 use crate::paths::Layout;
 use crate::supervisor::orphans;
 use crate::supervisor::record::ChildRecord;
@@ -59,13 +59,13 @@ fn look(layout: &Layout, run: &RunId, child: ChildNo) -> Option<Living> {
     }
     let (main, shim) = record.map_or((None, None), |record| (record.process, record.shim));
     // What cannot be told may be alive.
-    let is_alive = |process: &ProcessIdentity| identity::check(process).unwrap_or(true);
+    let is_alive = |known: &ProcessIdentity| process::pidfd_of(known).map_or(true, |handle| handle.is_some());
     let unknown_shim = shim.is_none();
-    let process = [main, shim].into_iter().flatten().find(is_alive).or_else(|| {
+    let found = [main, shim].into_iter().flatten().find(is_alive).or_else(|| {
         // It has not written itself down yet, or its record is spoilt.
         unknown_shim.then(|| orphans::find_shim(&path).ok().flatten()).flatten()
     })?;
-    Some(alive(Some(process.pid), command(process.pid), None))
+    Some(alive(Some(found.pid), command(found.pid), None))
 }
 
 fn command(pid: u32) -> Option<String> {

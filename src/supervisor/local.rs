@@ -137,17 +137,9 @@ impl Supervisor for Local {
     }
 
     fn stop(&mut self, child: ChildNo, how: StopHow) -> Result<(), StopError> {
-        let unknown = || StopError {
-            child,
-            what: "it was neither started nor adopted".to_owned(),
-            source: io::ErrorKind::NotFound.into(),
-        };
-        let sight = self.children.get_mut(&child).ok_or_else(unknown)?;
-        sight.stop(how, SystemClock::mono()).map_err(|source| StopError {
-            child,
-            what: "the signal could not be sent".to_owned(),
-            source,
-        })
+        // Never started, or its start failed: there is nothing to stop.
+        let Some(sight) = self.children.get_mut(&child) else { return Ok(()) };
+        sight.stop(how, SystemClock::mono()).map_err(|(what, source)| StopError { child, what, source })
     }
 
     fn observe(&mut self, child: ChildNo) -> Observed {

@@ -136,7 +136,7 @@ pub trait Supervisor {
     /// Begins to stop a child and its whole tree. Asking again is harmless; asking for [`StopHow::Now`] hurries.
     ///
     /// # Errors
-    /// When the request could not be passed on. A child that has ended already is no error.
+    /// When the request could not be passed on. A child that has ended already, or was never started, is no error.
     fn stop(&mut self, child: ChildNo, how: StopHow) -> Result<(), StopError>;
 
     /// Looks at a child.

@@ -32,6 +32,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// Between two rounds of killing.
 const KILL_ROUND: Duration = Duration::from_millis(50);
+/// Between two looks at a record that only another machine can change.
+const ELSEWHERE_LOOK: Duration = Duration::from_secs(5);
 /// `errno` of a command whose shim ended before it: ECHILD.
 const NO_SHIM: i32 = 10;
 
@@ -181,21 +183,27 @@ impl Sight {
     }
 
     /// Begins to stop it.
-    pub(super) fn stop(&mut self, how: StopHow, now: Mono) -> io::Result<()> {
+    pub(super) fn stop(&mut self, how: StopHow, now: Mono) -> Result<(), (String, io::Error)> {
         if self.is_over() {
             return Ok(());
+        }
+        self.read_record();
+        let not_sent = |e| ("the signal could not be sent".to_owned(), e);
+        if let Some(name) = self.elsewhere(&identity::boot_id().map_err(not_sent)?) {
+            let what = format!("it runs on host `{name}`, and can be stopped only there");
+            return Err((what, io::ErrorKind::Unsupported.into()));
         }
         // Hurry replaces patience, not the other way round.
         if self.stop != Some(StopHow::Now) {
             self.stop = Some(how);
         }
         self.news = true;
-        self.find_shim(now)?;
+        self.find_shim(now).map_err(not_sent)?;
         if !matches!(self.shim, Shim::Alive { .. }) {
             // The rest is done by looking, so looking must not wait.
             self.look_again(Duration::ZERO, now);
         }
-        self.pass_stop()
+        self.pass_stop().map_err(not_sent)
     }
 
     fn is_quiet(&self, now: Mono) -> bool {
@@ -212,9 +220,13 @@ impl Sight {
 
     fn look(&mut self, now: Mono) -> io::Result<Observed> {
         self.read_record();
+        let boot_id = identity::boot_id()?;
+        if let Some(name) = self.elsewhere(&boot_id) {
+            self.look_again(ELSEWHERE_LOOK, now);
+            return Ok(Observed::Unknown { why: format!("it runs on host `{name}`") });
+        }
         self.find_shim(now)?;
         self.pass_stop()?;
-        let boot_id = identity::boot_id()?;
         if let Some(record) = &self.record {
             if let (Some(exit), Some(_)) = (&record.exit, record.tree_gone) {
                 return Ok(Observed::Ended(exit.clone()));
@@ -237,6 +249,12 @@ impl Sight {
             }
             (Shim::Gone, _) => self.without_shim(now),
         }
+    }
+
+    /// Name of the other machine that it runs on, unless its end is recorded.
+    fn elsewhere(&self, boot_id: &str) -> Option<String> {
+        let record = self.record.as_ref().filter(|record| record.exit.is_none() || record.tree_gone.is_none());
+        record.and_then(|record| record.elsewhere(boot_id)).map(|host| host.name.clone())
     }
 
     fn read_record(&mut self) {

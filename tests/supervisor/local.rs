@@ -497,3 +497,46 @@ fn living_children_of_earlier_runs_are_found() {
 fn elsewhere() -> Host {
     Host { name: "far-away".into(), machine_id: Some("another".into()) }
 }
+
+#[test]
+fn a_child_on_another_machine_is_unknown_and_left_alone() {
+    let mut env = TestEnv::new();
+    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
+    let here = identity::of(bystander.id()).unwrap();
+    let there = ProcessIdentity { boot_id: "of another machine".into(), ..here.clone() };
+    std::fs::create_dir_all(env.layout.run(&env.run)).unwrap();
+    // (host, its process, what is seen)
+    let rows = [
+        ("another machine", Some(elsewhere()), Some(there.clone()), "it runs on host `far-away`"),
+        ("another machine, not up yet", Some(elsewhere()), None, "it runs on host `far-away`"),
+        ("another container on this machine", Some(elsewhere()), Some(here), "running"),
+        ("this machine, restarted", Some(Host::this()), Some(there.clone()), "the machine was restarted"),
+        ("an older record", None, Some(there), "the machine was restarted"),
+    ];
+    for (no, (case, host, process, expected)) in (1..).zip(rows) {
+        let child = ChildNo(no);
+        let path = env.layout.child_record(&env.run, child);
+        let mut record = ChildRecord::asked(env.run.clone(), child, Utc::default(), StopSignal::Term, 0);
+        (record.host, record.process, record.started) = (host, process.clone(), Some(Utc::default()));
+        record.shim = process.map(|p| ProcessIdentity { start_time: 1, ..p });
+        record.write(&path).unwrap();
+        env.local.adopt(&env.run.clone(), child);
+        let seen = match env.local.observe(child) {
+            Observed::Unknown { why } => why,
+            Observed::Running { .. } => "running".to_owned(),
+            Observed::Ended(exit) => format!("{:?}", exit.ending),
+            other => panic!("{case}: {other:?}"),
+        };
+        assert!(seen.contains(expected), "{case}: {seen}");
+        if expected.contains("far-away") {
+            let refused = env.local.stop(child, StopHow::Now).unwrap_err().to_string();
+            assert!(
+                refused.ends_with("it runs on host `far-away`, and can be stopped only there"),
+                "{case}: {refused}"
+            );
+            assert_eq!(ChildRecord::read(&path).unwrap(), Some(record), "{case}: its record is not ours to write");
+        }
+    }
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
