@@ -15,6 +15,7 @@ use crate::os::{file, process};
 use crate::paths::Layout;
 use crate::supervisor::orphans::{CHILD_VARIABLE, RECORD, RUN_VARIABLE, SHIM};
 use crate::supervisor::record::ChildRecord;
+use crate::supervisor::room;
 use crate::supervisor::sight::Sight;
 use crate::supervisor::{ChildSpec, Observed, StartError, StopError, StopHow, StreamSource, Supervisor};
 
@@ -63,13 +64,18 @@ impl Local {
         file::open_append_private(&self.layout.child_log(&spec.run, spec.child)).map_err(at)?;
         let grace = u64::try_from(spec.stop_grace.as_millis()).unwrap_or(u64::MAX);
         let record = ChildRecord::asked(spec.run.clone(), spec.child, SystemClock::utc(), spec.stop_signal, grace);
-        record.write(&record_path).map_err(at)?;
+        room::reserve(&record_path).map_err(at)?;
+        if let Err(e) = record.write(&record_path) {
+            room::give_up(&record_path);
+            return Err(at(e));
+        }
         self.watch_run(&spec.run);
         match self.spawn_shim(spec, grace) {
             Ok(pid) => Ok(Sight::of_own(spec.run.clone(), spec.child, record_path, record, pid, SystemClock::mono())),
             Err(source) => {
                 // Nothing was started, and nobody shall think so.
                 let _ = fs::remove_file(&record_path);
+                room::give_up(&record_path);
                 Err(("cannot start the shim".to_owned(), source))
             }
         }

@@ -12,6 +12,7 @@ pub mod not_yet;
 mod orphans;
 mod pump;
 pub mod record;
+mod room;
 pub mod shim;
 mod sight;
 mod signal;

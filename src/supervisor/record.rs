@@ -11,10 +11,11 @@ use crate::config::StopSignal;
 use crate::detect::ending::Exit;
 use crate::ids::{ChildNo, RunId};
 use crate::monitor::status::ProcessIdentity;
-use crate::os::error::At;
+use crate::os::error::{At, AtExt};
 use crate::os::file::{self, LastLink};
 use crate::os::identity::Host;
 pub use crate::supervisor::living::{Living, living};
+use crate::supervisor::room;
 use crate::time::Utc;
 
 /// Version of the format. Fields are only added within a version.
@@ -104,13 +105,19 @@ impl ChildRecord {
     /// # Errors
     /// The file is as before then.
     pub fn write(&self, path: &Path) -> Result<(), At> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| At {
-            verb: "spell record",
-            path: path.to_path_buf(),
-            source: io::Error::from(e),
-        })?;
+        file::write_atomic_durable(path, &self.spell(path)?)
+    }
+
+    /// Writes it, durably, into room that was reserved for it.
+    pub(super) fn write_in_room(&self, path: &Path) -> Result<(), At> {
+        room::write(path, &self.spell(path)?)
+    }
+
+    fn spell(&self, path: &Path) -> Result<Vec<u8>, At> {
+        let spelt = serde_json::to_vec_pretty(self).map_err(io::Error::from);
+        let mut bytes = spelt.at(path, "spell record")?;
         bytes.push(b'\n');
-        file::write_atomic_durable(path, &bytes)
+        Ok(bytes)
     }
 
     /// Reads one. `Ok(None)`: there is none.

@@ -18,6 +18,7 @@ use crate::os::timer::Timer;
 use crate::os::{identity, process, wait};
 use crate::supervisor::orphans;
 use crate::supervisor::record::ChildRecord;
+use crate::supervisor::room;
 use crate::supervisor::signal::signal_of;
 use crate::supervisor::{Observed, StopHow};
 use crate::time::Mono;
@@ -28,6 +29,10 @@ const SHIM_DEADLINE: Duration = Duration::from_secs(5);
 const SHIM_LOOK: Duration = Duration::from_millis(250);
 /// Between two looks after one that failed, or at processes that have no handle.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a shim may take to record an end before the child is called unknown.
+const RECORD_GRACE: Duration = Duration::from_millis(500);
+/// Between two looks for that record, where nothing wakes when it comes.
+const RECORD_LOOK: Duration = Duration::from_millis(20);
 /// Between the stop signal and the kill of what outlives the main process, as the shim has it.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// Between two rounds of killing.
@@ -58,8 +63,10 @@ pub(super) struct Sight {
     record: Option<ChildRecord>,
     unreadable: Option<String>,
     shim: Shim,
-    /// Handle of the main process, when there is no shim any more.
+    /// Handle of the main process as long as its end is unknown.
     main: Option<OwnedFd>,
+    /// When it was seen to have ended before its shim had recorded that.
+    main_ended: Option<Mono>,
     since: Mono,
     news: bool,
     look_at: Option<(Mono, Option<Timer>)>,
@@ -111,6 +118,7 @@ impl Sight {
             unreadable: None,
             shim: Shim::Sought,
             main: None,
+            main_ended: None,
             since: now,
             news: true,
             look_at: None,
@@ -208,14 +216,14 @@ impl Sight {
 
     fn is_quiet(&self, now: Mono) -> bool {
         let due = self.look_at.as_ref().is_some_and(|(at, _)| now >= *at);
-        let handle = match (&self.shim, &self.main) {
-            (Shim::Alive { pidfd }, _) => Some(pidfd),
-            (Shim::Gone, Some(main)) => Some(main),
-            (Shim::Gone, None) | (Shim::Sought, _) => None,
+        let shim = match &self.shim {
+            Shim::Alive { pidfd } => Some(pidfd),
+            Shim::Gone | Shim::Sought => None,
         };
-        let alive = handle.is_some_and(|fd| !has_ended(fd.as_fd()));
+        let alive = [shim, self.main.as_ref()].into_iter().flatten().all(|fd| !has_ended(fd.as_fd()));
         // Without a handle, only a timer says when to look.
-        !self.news && !due && (alive || (handle.is_none() && self.look_at.is_some()))
+        let wakes = shim.is_some() || self.main.is_some() || self.look_at.is_some();
+        !self.news && !due && alive && wakes
     }
 
     fn look(&mut self, now: Mono) -> io::Result<Observed> {
@@ -238,7 +246,10 @@ impl Sight {
             }
         }
         match (&self.shim, &self.record) {
-            (Shim::Alive { .. }, Some(record)) => Ok(seen_through_shim(record)),
+            (Shim::Alive { .. }, Some(record)) => {
+                let record = record.clone();
+                self.through_shim(&record, now)
+            }
             (Shim::Alive { .. }, None) => {
                 self.look_again(LOOK_AGAIN, now);
                 Ok(Observed::Unknown { why: self.no_record() })
@@ -249,6 +260,38 @@ impl Sight {
             }
             (Shim::Gone, _) => self.without_shim(now),
         }
+    }
+
+    /// What the record says; but a main process that has ended is not said to run because its end could not be recorded.
+    fn through_shim(&mut self, record: &ChildRecord, now: Mono) -> io::Result<Observed> {
+        let seen = seen_through_shim(record);
+        let (Observed::Running { .. }, Some(main)) = (&seen, &record.process) else {
+            self.main = None;
+            return Ok(seen);
+        };
+        let ended = match self.main_ended {
+            Some(ended) => ended,
+            None => {
+                if self.main.is_none() {
+                    self.main = process::pidfd_of(main)?;
+                }
+                if self.main.as_ref().is_some_and(|main| !has_ended(main.as_fd())) {
+                    return Ok(seen);
+                }
+                self.main = None;
+                self.main_ended = Some(now);
+                now
+            }
+        };
+        if now.since(ended) < RECORD_GRACE {
+            self.look_again(RECORD_LOOK, now);
+            if matches!(self.last, Observed::Starting | Observed::Running { .. }) {
+                return Ok(self.last.clone());
+            }
+        } else {
+            self.look_again(LOOK_AGAIN, now);
+        }
+        Ok(Observed::Unknown { why: "it has ended, its end is not recorded yet".to_owned() })
     }
 
     /// Name of the other machine that it runs on, unless its end is recorded.
@@ -447,8 +490,9 @@ impl Sight {
                 dir.remove();
             }
             // Best effort: without it the next monitor comes to the same conclusion.
-            let _ = record.write(&self.record_path);
+            let _ = record.write_in_room(&self.record_path);
         }
+        room::give_up(&self.record_path);
         self.main = None;
         Observed::Ended(exit)
     }

@@ -13,7 +13,7 @@ use sentry::monitor::status::ProcessIdentity;
 use sentry::os::identity::Host;
 use sentry::os::{identity, process, wait};
 use sentry::supervisor::record::{ChildRecord, living};
-use sentry::supervisor::{Observed, StopHow, Supervisor};
+use sentry::supervisor::{Observed, StartError, StopHow, Supervisor};
 use sentry::time::Utc;
 
 use crate::conformance::{Act, Cmd, SCENARIOS, Scenario};
@@ -539,4 +539,82 @@ fn a_child_on_another_machine_is_unknown_and_left_alone() {
     }
     bystander.kill().unwrap();
     bystander.wait().unwrap();
+}
+
+#[test]
+fn an_end_that_is_not_recorded_is_unknown() {
+    for shim_lives in [true, false] {
+        let mut env = TestEnv::new();
+        let child = env.start(1, "exec sleep 600");
+        let pid = env.until_running(child);
+        let shim = process::pidfd_of(&env.record(child).shim.unwrap()).unwrap().unwrap();
+        assert!(process::signal(&shim, Signal::SIGSTOP).unwrap());
+        kill_exactly(pid);
+        env.until(child, "unknown", |o| matches!(o, Observed::Unknown { why } if why.contains("not recorded yet")));
+        env.succeed(child);
+        env.until(
+            child,
+            "unknown to a successor",
+            |o| matches!(o, Observed::Unknown { why } if why.contains("not recorded yet")),
+        );
+        let wanted = if shim_lives { Signal::SIGCONT } else { Signal::SIGKILL };
+        assert!(process::signal(&shim, wanted).unwrap());
+        let exit = env.until_ended(child);
+        match exit.ending {
+            Ending::Signaled { signal: 9, .. } if shim_lives => {}
+            Ending::Lost { .. } if !shim_lives => {}
+            other => panic!("{other:?}"),
+        }
+        poll_until("no spares", || (env.spares() == 0).then_some(()), || env.spares().to_string());
+    }
+}
+
+#[test]
+fn an_end_is_recorded_on_a_full_disk() {
+    let mut env = TestEnv::new();
+    let dir = env.layout.run(&env.run);
+    std::fs::create_dir_all(&dir).unwrap();
+    let Some(_disk) = SmallDisk::mount(&dir) else {
+        eprintln!("skipped: only root may mount a file system");
+        return;
+    };
+    let fill = |name: &str| {
+        use std::io::Write;
+        let mut file = std::fs::File::create(dir.join(name)).unwrap();
+        while file.write_all(&[b'x'; 4096]).is_ok() {}
+    };
+    let child = env.start(1, "sleep 600 & while [ ! -e go ]; do sleep 0.01; done; exit 7");
+    env.until_running(child);
+    fill("full");
+    std::fs::write(env.path().join("go"), "").unwrap();
+    let exit = env.until_ended(child);
+    assert_eq!((exit.ending, exit.leftovers), (Ending::Exited { code: 7 }, 1));
+    assert!(env.record(child).tree_gone.is_some());
+
+    // Nothing starts where its end could not be recorded, and it can be tried again.
+    fill("fuller");
+    let refused = env.local.start(&env.spec(2, "true")).unwrap_err();
+    let StartError::Os { source, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{refused}");
+    poll_until("no spares", || (env.spares() == 0).then_some(()), || env.spares().to_string());
+    std::fs::remove_file(dir.join("full")).unwrap();
+    let child = env.start(2, "exit 3");
+    assert_eq!(env.until_ended(child).ending, Ending::Exited { code: 3 });
+}
+
+/// A file system of 128 KiB, as long as it lives.
+struct SmallDisk<'a>(&'a std::path::Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a std::path::Path) -> Option<Self> {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"]).arg(at).status();
+        mount.is_ok_and(|status| status.success()).then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.0).status();
+        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
+    }
 }

@@ -125,6 +125,12 @@ impl TestEnv {
         }
     }
 
+    /// Files that hold room for records.
+    pub(crate) fn spares(&self) -> usize {
+        let entries = std::fs::read_dir(self.layout.run(&self.run)).unwrap();
+        entries.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().ends_with(".spare")).count()
+    }
+
     pub(crate) fn kill_shim(&self, child: ChildNo) {
         let shim = self.record(child).shim.unwrap();
         kill_exactly(shim.pid);
