@@ -128,7 +128,8 @@ pub trait Supervisor {
     /// afterwards finds it.
     ///
     /// # Errors
-    /// Only when nothing was started. A command that cannot be executed is an [`Exit`], not an error.
+    /// Only when nothing was started; the child is then seen as ended, and can be asked for again. A command that cannot be
+    /// executed is an [`Exit`], not an error.
     fn start(&mut self, spec: &ChildSpec) -> Result<(), StartError>;
 
     /// Takes over a child that an earlier monitor started; afterwards [`Supervisor::observe`] tells how it is.

@@ -42,6 +42,9 @@ const ELSEWHERE_LOOK: Duration = Duration::from_secs(5);
 /// `errno` of a command whose shim ended before it: ECHILD.
 const NO_SHIM: i32 = 10;
 
+/// Why a child cannot be read about that never wrote anything, as far as can be seen.
+const NO_RECORD: &str = "it has no record";
+
 /// The shim, as far as it is known.
 #[derive(Debug)]
 enum Shim {
@@ -132,6 +135,22 @@ impl Sight {
             seen_strays: false,
             leftovers: 0,
         }
+    }
+
+    /// A child that could not be asked for.
+    pub(super) fn of_none(
+        run: RunId,
+        child: ChildNo,
+        record_path: PathBuf,
+        errno: i32,
+        message: String,
+        now: Mono,
+    ) -> Self {
+        let log_path = record_path.with_extension("log");
+        let mut sight = Self::of_stranger(run, child, record_path, log_path, now);
+        sight.shim = Shim::Gone;
+        sight.last = Observed::Ended(sight.exit(Ending::NotStarted { errno, message }));
+        sight
     }
 
     pub(super) fn run(&self) -> &RunId {
@@ -307,13 +326,13 @@ impl Sight {
                 self.unreadable = None;
             }
             // What was read before is still true.
-            Ok(None) => self.unreadable = Some("it has no record".to_owned()),
+            Ok(None) => self.unreadable = Some(NO_RECORD.to_owned()),
             Err(e) => self.unreadable = Some(e.to_line()),
         }
     }
 
     fn no_record(&self) -> String {
-        self.unreadable.clone().unwrap_or_else(|| "it has no record".to_owned())
+        self.unreadable.clone().unwrap_or_else(|| NO_RECORD.to_owned())
     }
 
     /// Follows the shim: from sought to alive, from alive to gone.
@@ -442,7 +461,10 @@ impl Sight {
     /// The end of a child that nobody saw end.
     fn end_unseen(&self) -> Exit {
         let Some(record) = &self.record else {
-            if self.log_path.exists() || self.seen_strays {
+            // The log is made before the record, so an empty one alone tells of a start that went no further.
+            let no_record = self.unreadable.as_deref().is_none_or(|why| why == NO_RECORD);
+            let printed = self.log_path.metadata().is_ok_and(|log| log.is_file() && log.len() > 0);
+            if !no_record || printed || self.seen_strays {
                 return self.lost(&self.no_record());
             }
             return self.not_started(NEVER_TRIED, "the monitor ended before it had asked for it");

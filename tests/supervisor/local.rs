@@ -12,6 +12,8 @@ use sentry::ids::ChildNo;
 use sentry::monitor::status::ProcessIdentity;
 use sentry::os::identity::Host;
 use sentry::os::{identity, process, wait};
+use sentry::paths::Layout;
+use sentry::supervisor::local::Local;
 use sentry::supervisor::record::{ChildRecord, living};
 use sentry::supervisor::{Observed, StartError, StopHow, Supervisor};
 use sentry::time::Utc;
@@ -165,8 +167,8 @@ fn a_stop_that_races_with_the_end_is_harmless() {
 #[test]
 fn monitor_process() {
     let Some(dir) = std::env::var_os("SENTRY_TEST_MONITOR") else { return };
-    let layout = sentry::paths::Layout::new(std::path::PathBuf::from(dir));
-    let mut local = sentry::supervisor::local::Local::with_shim(layout, env!("CARGO_BIN_EXE_sentry").into());
+    let layout = Layout::new(std::path::PathBuf::from(dir));
+    let mut local = Local::with_shim(layout, env!("CARGO_BIN_EXE_sentry").into());
     let script = "echo ready; grep SigIgn /proc/self/status; i=0; while [ ! -e go ]; do i=$((i+1)); sleep 0.005; done; echo last; exit 11";
     let spec = sentry::supervisor::ChildSpec {
         run: sentry::ids::RunId::new(std::env::var("SENTRY_TEST_RUN").unwrap()),
@@ -317,30 +319,10 @@ fn what_cannot_be_seen_is_unknown_before_it_is_over() {
     assert!(matches!(env.local.observe(ChildNo(9)), Observed::Unknown { .. }), "never heard of");
 
     // A shim that comes up after that starts nothing.
-    let late = Command::new(env!("CARGO_BIN_EXE_sentry"))
-        .args(["shim", "--record"])
-        .arg(at(1))
-        .arg("--log")
-        .arg(at(1).with_extension("log"))
-        .args([
-            "--run",
-            env.run.as_str(),
-            "--child",
-            "1",
-            "--cwd",
-            "/",
-            "--stop-signal",
-            "TERM",
-            "--grace-ms",
-            "0",
-            "--",
-            "touch",
-        ])
-        .arg(env.path().join("touched"))
-        .status()
-        .unwrap();
+    let touched = env.path().join("touched");
+    let late = shim_command(&env, &at(1), &["touch", touched.to_str().unwrap()]).status().unwrap();
     assert!(late.success());
-    assert!(!env.path().join("touched").exists());
+    assert!(!touched.exists());
 }
 
 #[test]
@@ -617,4 +599,131 @@ impl Drop for SmallDisk<'_> {
         let unmounted = Command::new("umount").arg("-l").arg(self.0).status();
         assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
     }
+}
+
+#[test]
+fn a_start_that_failed_half_way_can_be_tried_again() {
+    let mut env = TestEnv::new();
+    let run_dir = env.layout.run(&env.run);
+    let log = env.layout.child_log(&env.run, ChildNo(1));
+    let no_shim = || Local::with_shim(Layout::new(env.path()), "/no/such/shim".into());
+    let rows: [(&str, Local, &std::path::Path, &str); 3] = [
+        ("the shim cannot be executed", no_shim(), std::path::Path::new(""), "cannot start the shim"),
+        ("the log is a directory", env.another(), &log, "cannot open for appending"),
+        ("a room is a directory", env.another(), &run_dir.join(".child-001.json.2.spare"), "cannot reserve room in"),
+    ];
+    for (case, mut local, obstacle, expected) in rows {
+        if !obstacle.as_os_str().is_empty() {
+            std::fs::create_dir_all(obstacle).unwrap();
+        }
+        let spec = env.spec(1, "exit 6");
+        let refused = local.start(&spec).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{case}: {refused}");
+        local.stop(spec.child, StopHow::Graceful).unwrap();
+        let Observed::Ended(exit) = local.observe(spec.child) else { panic!("{case}") };
+        assert!(matches!(&exit.ending, Ending::NotStarted { message, .. } if message.contains(expected)), "{case}");
+
+        // A successor must wait a while before it may say so; once is enough.
+        if obstacle == log {
+            env.succeed(spec.child);
+            let exit = env.until_ended(spec.child);
+            assert!(matches!(exit.ending, Ending::NotStarted { .. }), "{case}, to a successor: {exit:?}");
+        }
+
+        if !obstacle.as_os_str().is_empty() {
+            std::fs::remove_dir(obstacle).unwrap();
+        }
+        env.local = env.another();
+        env.local.start(&spec).unwrap();
+        assert_eq!(env.until_ended(spec.child).ending, Ending::Exited { code: 6 }, "{case}");
+        std::fs::remove_dir_all(&run_dir).unwrap();
+    }
+    env.local.stop(ChildNo(77), StopHow::Now).unwrap();
+}
+
+/// Monitors come and go while a child is being stopped, and each asks again.
+#[test]
+fn a_stop_that_is_asked_for_again_after_adoption_is_carried_out() {
+    let deaf = "trap '' TERM; setsid sleep 600 & echo pid $!; echo pid $$; echo ready; while :; do sleep 0.01; done";
+    let polite = "trap 'exit 5' TERM; echo pid $$; echo ready; while :; do sleep 0.01; done";
+    let short = Duration::from_millis(50);
+    enum Shim {
+        /// The first stop finds none.
+        KilledBefore,
+        /// It has taken the first stop with it.
+        KilledAfter,
+        Lives,
+        Paused,
+    }
+    let rows = [
+        ("no shim, deaf", deaf, short, Shim::KilledBefore, true),
+        ("no shim any more, deaf", deaf, PATIENCE * 10, Shim::KilledAfter, true),
+        ("shim, deaf", deaf, short, Shim::Lives, true),
+        ("shim, polite", polite, PATIENCE * 10, Shim::Lives, false),
+        ("shim that is slow to come", polite, PATIENCE * 10, Shim::Paused, false),
+    ];
+    for (case, script, grace, shim, killed) in rows {
+        let mut env = TestEnv::new();
+        let mut spec = env.spec(1, script);
+        spec.stop_grace = grace;
+        env.local.start(&spec).unwrap();
+        let child = spec.child;
+        env.until_running(child);
+        env.until_log(child, "ready");
+        let handle = process::pidfd_of(&env.record(child).shim.unwrap()).unwrap().unwrap();
+        match shim {
+            Shim::KilledBefore => env.kill_shim(child),
+            Shim::Paused => assert!(process::signal(&handle, Signal::SIGSTOP).unwrap()),
+            Shim::KilledAfter | Shim::Lives => {}
+        }
+        env.local.stop(child, StopHow::Graceful).unwrap();
+        if matches!(shim, Shim::KilledAfter) {
+            env.kill_shim(child);
+            // Its grace was long; the successor hurries.
+            env.succeed(child);
+            env.local.stop(child, StopHow::Graceful).unwrap();
+            env.local.observe(child);
+            env.local.stop(child, StopHow::Now).unwrap();
+        } else {
+            env.succeed(child);
+            env.local.stop(child, StopHow::Graceful).unwrap();
+            env.local.stop(child, StopHow::Graceful).unwrap();
+        }
+        if matches!(shim, Shim::Paused) {
+            assert!(process::signal(&handle, Signal::SIGCONT).unwrap());
+        }
+        let exit = env.until_ended(child);
+        assert_eq!((exit.stop_requested, exit.killed), (true, killed), "{case}: {exit:?}");
+        env.assert_all_gone(child);
+    }
+}
+
+/// The wish comes before the shim does.
+#[test]
+fn a_stop_of_a_child_whose_shim_is_sought_reaches_it() {
+    let mut env = TestEnv::new();
+    std::fs::create_dir_all(env.layout.run(&env.run)).unwrap();
+    let child = ChildNo(1);
+    let path = env.layout.child_record(&env.run, child);
+    let now = sentry::os::clock::SystemClock::utc();
+    ChildRecord::asked(env.run.clone(), child, now, StopSignal::Term, 600_000).write(&path).unwrap();
+    env.local.adopt(&env.run.clone(), child);
+    env.local.stop(child, StopHow::Graceful).unwrap();
+    assert!(matches!(env.local.observe(child), Observed::Unknown { .. }));
+    env.local.stop(child, StopHow::Graceful).unwrap();
+    let mut shim = shim_command(&env, &path, &["sleep", "600"]).spawn().unwrap();
+    let exit = env.until_ended(child);
+    assert_eq!(exit.ending, Ending::Signaled { signal: 15, core_dumped: false });
+    assert!(exit.stop_requested && !exit.killed);
+    shim.wait().unwrap();
+}
+
+/// A shim as the monitor starts it.
+fn shim_command(env: &TestEnv, record: &std::path::Path, argv: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sentry"));
+    command.args(["shim", "--record"]).arg(record).arg("--log").arg(record.with_extension("log"));
+    command.args(["--run", env.run.as_str(), "--child", "1", "--cwd", "/", "--stop-signal", "TERM"]);
+    command.args(["--grace-ms", "600000", "--"]).args(argv);
+    process::detached(&mut command);
+    command
 }

@@ -37,8 +37,13 @@ impl TestEnv {
 
     /// Another monitor of the same directory, that has started nothing.
     pub(crate) fn succeed(&mut self, child: ChildNo) {
-        self.local = local(&self.layout);
+        self.local = self.another();
         self.local.adopt(&self.run, child);
+    }
+
+    /// Another monitor of the same directory, that knows nothing.
+    pub(crate) fn another(&self) -> Local {
+        local(&self.layout)
     }
 
     pub(crate) fn path(&self) -> &Path {
