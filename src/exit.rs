@@ -8,3 +8,5 @@ pub const HELD: u8 = 81;
 pub const ABORTED: u8 = 82;
 /// Lost sight of the child for too long.
 pub const LOST_SIGHT: u8 = 84;
+/// Could not read or write its own files.
+pub const IO: u8 = 74;

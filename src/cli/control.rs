@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::status::{bring_up_to_date, child_life, read_failure};
 use super::{Context, ExitCode, Failure, FailureKind, Project, incidents};
 use crate::monitor::command::{ControlAnswer, ControlCommand};
+use crate::monitor::earlier;
 use crate::monitor::status::{PhaseName, StateFile};
 use crate::os::clock::SystemClock;
 use crate::os::lock;
@@ -134,6 +135,12 @@ fn answered(
 
 /// Nobody is there to ask. A living child can still be stopped; everything else needs a monitor.
 fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Context) -> Result<ExitCode, Failure> {
+    if matches!(command, ControlCommand::Stop | ControlCommand::Abort)
+        && earlier::living(layout).map_err(read_failure)?.is_some()
+    {
+        // Whatever is remembered of it.
+        return act_alone(command, context);
+    }
     let state = read::state(layout).map_err(read_failure)?;
     let Some(mut state) = state else {
         return Err(super::project::nothing_here("no monitor is running, and nothing was ever run here"));
@@ -145,10 +152,7 @@ fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Cont
         ControlCommand::Stop | ControlCommand::Abort
             if alive || !matches!(state.phase, PhaseName::Over | PhaseName::Held) =>
         {
-            super::run::act_without_monitor(command.clone(), context).map(|code| match code {
-                ExitCode::Aborted => ExitCode::Success,
-                other => other,
-            })
+            act_alone(command, context)
         }
         ControlCommand::Stop
         | ControlCommand::Abort
@@ -162,6 +166,13 @@ fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Cont
         | ControlCommand::Approve { .. }
         | ControlCommand::Reject { .. } => Err(no_monitor(&state, alive)),
     }
+}
+
+fn act_alone(command: &ControlCommand, context: &mut Context) -> Result<ExitCode, Failure> {
+    super::run::act_without_monitor(command.clone(), context).map(|code| match code {
+        ExitCode::Aborted => ExitCode::Success,
+        other => other,
+    })
 }
 
 fn no_monitor(state: &StateFile, alive: bool) -> Failure {

@@ -61,9 +61,10 @@ impl ExitCode {
 
     /// What `sentry run` ends with, from the number that the monitor gives.
     pub fn of_run(number: u8) -> Self {
-        use crate::exit::{ABORTED, GAVE_UP, HELD, LOST_SIGHT};
+        use crate::exit::{ABORTED, GAVE_UP, HELD, IO, LOST_SIGHT};
         match number {
             0 => Self::Success,
+            IO => Self::Io,
             GAVE_UP => Self::GaveUp,
             HELD => Self::Held,
             ABORTED => Self::Aborted,

@@ -1,7 +1,9 @@
 //! `sentry run`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::load::{self, Loaded};
@@ -67,7 +69,7 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
         )
         .hint("give one `process.command`, or use a shell: `command: [sh, -c, \"make fit && make eval\"]`"));
     }
-    let follow: Option<Box<dyn io::Write + Send>> = if args.follow { Some(Box::new(io::stdout())) } else { None };
+    let follow = if args.follow { Some(own_descriptor(io::stdout())?) } else { None };
     supervise(config, command, follow, None, context)
 }
 
@@ -118,12 +120,20 @@ fn supervise(
             Some(file) => load::load_again(file, command.clone(), &variables),
             None => Err("there is no configuration file: the run was started on built-in defaults".to_owned()),
         }),
-        terminal: Box::new(io::stderr()),
+        terminal: own_descriptor(io::stderr())?,
         quiet: context.ui.is_quiet(),
         follow,
         only,
     };
     monitor::main(setup).map(ExitCode::of_run).map_err(failure)
+}
+
+/// Writes to the same place without the lock of the standard library, which a thread that hangs in a write would hold for
+/// ever (a terminal that does not read), and whoever flushes at the end would wait for.
+fn own_descriptor(stream: impl AsFd) -> Result<Box<dyn io::Write + Send>, Failure> {
+    let descriptor = stream.as_fd().try_clone_to_owned();
+    let file = descriptor.map_err(|error| Failure::new(FailureKind::Io, error))?;
+    Ok(Box::new(File::from(file)))
 }
 
 fn no_text(word: &OsString) -> Failure {
@@ -143,6 +153,9 @@ fn failure(error: RunError) -> Failure {
             .hint("use that version of sentry, or another directory; this one can still read it"),
         RunError::AnotherCommand { .. } => Failure::new(FailureKind::Refused, error)
             .hint("`sentry run` without a command adopts it, `sentry stop` ends it"),
+        RunError::StillAlive { pid, .. } => Failure::new(FailureKind::Refused, error)
+            .hint(format!("`sentry stop` ends it (so does `kill {pid}`); then `sentry run` starts a new run")),
+        RunError::Unlisted(error) => read_failure(error),
         RunError::NothingHere => super::project::nothing_here(error.to_string()),
         RunError::Detectors(error) => Failure::new(FailureKind::Configuration, error),
         RunError::Store(_) | RunError::Journal(_) | RunError::Os { .. } => Failure::new(FailureKind::Io, error),

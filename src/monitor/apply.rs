@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::command::ControlAnswer;
 use super::effect::{Level, Notification};
 use super::event::{Event, Outcome};
-use super::journal_line::{Differ, JournalLine};
+use super::journal_line::{self, Differ, JournalLine};
 use super::look_around;
 use super::record::Recorder;
 use super::state::State;
@@ -25,12 +25,14 @@ use crate::incident::Redactor;
 use crate::incident::report_view::Changes;
 use crate::os::job::{Job, JobResult, JobSpec, JobState};
 use crate::store::control::{self, CommandId};
-use crate::store::{AttemptRow, AttemptStatus, Durability, Journal, Store, read};
+use crate::store::{AttemptRow, AttemptStatus, Durability, Journal, Store, TooLong, WriteError, read};
 use crate::supervisor::{ChildSpec, StopHow, Supervisor};
 use crate::time::{Mono, Now, Utc};
 
 /// Bytes of a rule's command kept of each of its outputs.
 const KEEP_OUTPUT: usize = 64 * 1024;
+/// Characters of a rule's command's last line that are looked at.
+const MAX_LAST_LINE: usize = 2000;
 /// The same complaint is repeated at most this often.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -41,6 +43,15 @@ enum Asked {
     Command,
     /// What changed since the last healthy run.
     Changes,
+}
+
+/// Why the memory was not written.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error("cannot put the memory into words: {0}")]
+    Words(#[from] serde_json::Error),
+    #[error(transparent)]
+    Store(#[from] WriteError),
 }
 
 /// Everything that acts on the world.
@@ -91,18 +102,36 @@ impl Hands {
     pub(super) fn write_journal(&mut self, state: &mut State, now: Now, compact_above: u64) -> Option<String> {
         let notes = std::mem::take(&mut state.notes);
         let compact = self.journal.bytes() > compact_above;
-        if compact {
+        if compact || !self.journal.is_in_place() {
+            // The line begins a file, and must hold everything.
             self.differ.forget();
         }
-        let written = match self.differ.line(&state.memory, notes, now.utc) {
-            Ok(line) if compact => self.journal.replace(&[line]).map_err(|error| error.to_string()),
-            Ok(line) => self.journal.append(&line, Durability::Flushed).map_err(|error| error.to_string()),
-            Err(error) => Err(format!("cannot put the memory into words: {error}")),
-        };
+        let mut written = self.write_line(state, notes.clone(), compact, now);
+        if matches!(&written, Err(Unwritten::Store(error)) if TooLong::caused(error)) {
+            // A memory without the texts of traces is worth more than none.
+            journal_line::without_bulk(&mut state.memory);
+            self.differ.forget();
+            written = self.write_line(state, notes, true, now);
+        }
         let trouble = written.err()?;
         // The next line that can be written holds everything.
         self.differ.forget();
-        Some(trouble)
+        Some(trouble.to_string())
+    }
+
+    fn write_line(&mut self, state: &State, notes: Vec<String>, compact: bool, now: Now) -> Result<(), Unwritten> {
+        let line = self.differ.line(&state.memory, notes, now.utc)?;
+        if compact {
+            self.journal.replace(&[line])?;
+        } else {
+            self.journal.append(&line, Durability::Flushed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the directory is still ours.
+    pub(super) fn holds_lock(&self) -> bool {
+        !self.store.lock().is_lost()
     }
 
     /// A new round of intents begins.
@@ -263,7 +292,7 @@ impl Hands {
                 JobState::Over => {
                     let result = job.finish();
                     let outcome = match asked {
-                        Asked::Command => self.command_outcome(&result),
+                        Asked::Command => command_outcome(&result),
                         Asked::Changes => Outcome::LookedAround(Box::new(changes_in(&result))),
                     };
                     events.push(Event::Done { id, result: Ok(outcome) });
@@ -274,15 +303,16 @@ impl Hands {
         events
     }
 
-    fn command_outcome(&mut self, result: &JobResult) -> Outcome {
-        let status = match result.status {
-            _ if result.timed_out => None,
-            Some(status) => status.code().or_else(|| status.signal().map(|signal| 128 + signal)),
-            None => None,
-        };
-        let last_line = result.stdout.last_line().or_else(|| result.stderr.last_line()).unwrap_or_default();
-        let last_line = self.redactor.redact(&last_line.chars().take(500).collect::<String>());
-        Outcome::CommandEnded { status, last_line }
+    /// Ends the commands of rules that still run: nobody would be there to hear how they ended.
+    pub(super) fn end_jobs(&mut self, now: Utc) {
+        for (_, asked, job) in std::mem::take(&mut self.jobs) {
+            if matches!(asked, Asked::Command) {
+                let what = format!("the monitor leaves and ends the command of a rule (pid {})", job.pid());
+                self.say(Level::Warn, &what, now);
+            }
+            // Dropping it ends it with all below it.
+            drop(job);
+        }
     }
 
     pub(super) fn job_fds(&self) -> Vec<BorrowedFd<'_>> {
@@ -376,6 +406,17 @@ impl Hands {
     }
 }
 
+/// The last line is taken as it is: it may name an action with values. It is redacted where it is shown.
+fn command_outcome(result: &JobResult) -> Outcome {
+    let status = match result.status {
+        _ if result.timed_out => None,
+        Some(status) => status.code().or_else(|| status.signal().map(|signal| 128 + signal)),
+        None => None,
+    };
+    let last_line = result.stdout.last_line().or_else(|| result.stderr.last_line()).unwrap_or_default();
+    Outcome::CommandEnded { status, last_line: last_line.chars().take(MAX_LAST_LINE).collect() }
+}
+
 fn changes_in(result: &JobResult) -> Changes {
     if result.timed_out {
         return unknown_changes("looking for changes took too long and was given up".to_owned());
@@ -391,7 +432,7 @@ fn unknown_changes(why: String) -> Changes {
 }
 
 /// An error with its causes.
-fn in_words(error: impl std::error::Error) -> String {
+pub(super) fn in_words(error: impl std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::memory::Memory;
+use super::todo::Todo;
+use crate::detect::Detection;
 use crate::time::Utc;
 
 /// One line.
@@ -58,6 +60,50 @@ impl Differ {
     }
 }
 
+/// Most frames of a trace that stay in [`without_bulk`].
+const FEW_FRAMES: usize = 50;
+/// Most bytes of a text that stay.
+const SHORT_TEXT: usize = 1024;
+
+/// Drops from the memory what is large and can be done without, so that its line fits into the journal: the texts of traces
+/// and all but their first frames, long messages, the groups of regular expressions. What has been seen, decided and is to
+/// be done stays.
+pub fn without_bulk(memory: &mut Memory) {
+    if let Some(gathering) = &mut memory.gathering {
+        gathering.candidates.iter_mut().for_each(make_light);
+        gathering.others.iter_mut().for_each(|counted| shorten(&mut counted.message));
+    }
+    for note in &mut memory.incidents {
+        make_light(&mut note.incident.root);
+    }
+    for intent in &mut memory.todo {
+        if let Todo::WriteIncident { incident, .. } = &mut intent.todo {
+            make_light(&mut incident.root);
+            shorten(&mut incident.message);
+        }
+    }
+}
+
+fn make_light(detection: &mut Detection) {
+    shorten(&mut detection.message);
+    detection.captures.clear();
+    if let Some(trace) = &mut detection.trace {
+        trace.cut = true;
+        trace.text.clear();
+        shorten(&mut trace.message);
+        trace.frames.truncate(FEW_FRAMES);
+        trace.in_app_top = trace.in_app_top.filter(|at| *at < trace.frames.len());
+        for frame in &mut trace.frames {
+            frame.file.iter_mut().chain(&mut frame.function).for_each(shorten);
+        }
+    }
+}
+
+fn shorten(text: &mut String) {
+    let end = text.floor_char_boundary(SHORT_TEXT);
+    text.truncate(end);
+}
+
 /// The memory that a journal holds, and what in it could not be understood.
 ///
 /// A part that does not parse is left at its default and named: a newer or damaged part must not cost the others.
@@ -90,8 +136,10 @@ fn replay_piecemeal(parts: Map<String, Value>) -> (Memory, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::RunId;
-    use crate::monitor::memory::{Phase, RunFacts};
+    use crate::detect::{DetectorKind, Language, Severity, Trace, TraceFrame};
+    use crate::ids::{ChildNo, DetectorName, RunId};
+    use crate::monitor::memory::{Gathering, Phase, RunFacts};
+    use crate::time::Watched;
 
     fn memory() -> Memory {
         Memory {
@@ -112,6 +160,47 @@ mod tests {
         assert_eq!(second.set.keys().collect::<Vec<_>>(), ["overlay"]);
         assert_eq!(replay([first.clone(), second]), (changed, Vec::new()));
         assert_eq!(replay([first]), (memory(), Vec::new()));
+    }
+
+    #[test]
+    fn without_bulk_what_was_seen_stays() {
+        let trace = Trace {
+            language: Language::Python,
+            exception: Some("KeyError".into()),
+            message: "é".repeat(SHORT_TEXT),
+            frames: vec![TraceFrame { file: Some("a.py".into()), ..TraceFrame::default() }; 4096],
+            in_app_top: Some(4095),
+            cause_chain: Vec::new(),
+            text: "x".repeat(Trace::MAX_TEXT),
+            cut: false,
+        };
+        let seen = Detection {
+            detector: DetectorName::new("traceback"),
+            kind: DetectorKind::Traceback,
+            severity: Severity::Error,
+            stream: ChildNo(1).stream(),
+            bytes: 0..10,
+            lines: (1, 2),
+            message: "é".repeat(SHORT_TEXT),
+            captures: BTreeMap::from([("0".into(), "x".repeat(1 << 20))]),
+            trace: Some(trace),
+        };
+        let gathering = Gathering {
+            child: ChildNo(1),
+            since: Watched::default(),
+            last: Watched::default(),
+            utc: Utc::from_millis(1),
+            candidates: vec![seen.clone(); Gathering::MAX_CANDIDATES],
+            others: Vec::new(),
+        };
+        let mut light = Memory { gathering: Some(gathering), ..memory() };
+        without_bulk(&mut light);
+        let line = Differ::default().line(&light, Vec::new(), Utc::from_millis(1)).unwrap();
+        assert!(serde_json::to_vec(&line).unwrap().len() < 200_000);
+        let candidates = light.gathering.unwrap().candidates;
+        assert_eq!(candidates.len(), Gathering::MAX_CANDIDATES);
+        assert_eq!((&candidates[0].detector, &candidates[0].bytes), (&seen.detector, &seen.bytes));
+        assert_eq!(candidates[0].trace.as_ref().unwrap().exception.as_deref(), Some("KeyError"));
     }
 
     #[test]

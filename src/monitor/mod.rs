@@ -3,6 +3,7 @@
 mod apply;
 pub mod command;
 mod decide;
+pub mod earlier;
 pub mod effect;
 pub mod event;
 mod follow;
@@ -22,5 +23,6 @@ pub mod status;
 pub mod step;
 mod streams;
 mod talk;
+mod terminal;
 pub mod todo;
 mod verify;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::apply::in_words;
 use super::frames;
 use super::state::State;
 use super::todo::IncidentChange;
@@ -11,7 +12,7 @@ use crate::incident::report_view::{self as report, ReportView};
 use crate::incident::{Incident, Redactor, frame_file, frame_file_name, render};
 use crate::monitor::status::StateFile;
 use crate::store::evidence;
-use crate::store::{Keep, NewIncident, Store, read};
+use crate::store::{Keep, NewIncident, ReadError, Store, read};
 use crate::time::{Now, Utc};
 
 /// What [`ReportView`] is stored as, to render the report anew.
@@ -88,18 +89,18 @@ impl Recorder {
         id: &IncidentId,
         change: &IncidentChange,
     ) -> Result<(), String> {
-        let Ok(incident) = read::incident(store.layout(), id) else {
+        let incident = match read::incident(store.layout(), id) {
+            Ok(incident) => incident,
             // Retention or a person has removed it: there is nothing to add to.
-            return Ok(());
+            Err(error) if is_missing(&error) => return Ok(()),
+            Err(error) => return Err(in_words(&error)),
         };
-        let mut view = read::json::<ReportView>(store.layout(), id, VIEW).unwrap_or_else(|_| ReportView {
-            incident: incident.clone(),
-            frames: Vec::new(),
-            changes: report::Changes::default(),
-            configuration: report::Configuration::default(),
-            log_tail: Vec::new(),
-            verify_until: None,
-        });
+        let mut view = match read::json::<ReportView>(store.layout(), id, VIEW) {
+            Ok(view) => view,
+            // It may be there again in a moment; what is written now would replace it for good.
+            Err(error @ ReadError::Io { .. }) if !is_missing(&error) => return Err(in_words(&error)),
+            Err(error) => view_without_frames(&incident, &error),
+        };
         change_view(&mut view, change);
         promise(&mut view, config, incident.utc);
         view.redact(redactor);
@@ -122,6 +123,23 @@ impl Recorder {
         self.more_to_sweep = swept.more;
         Ok(())
     }
+}
+
+/// What `incident.json` alone tells, and that there was more.
+fn view_without_frames(incident: &Incident, error: &ReadError) -> ReportView {
+    let note = format!("frames, changes and configuration of this report are lost: {}", in_words(error));
+    ReportView {
+        incident: incident.clone(),
+        frames: Vec::new(),
+        changes: report::Changes { notes: vec![note], ..report::Changes::default() },
+        configuration: report::Configuration::default(),
+        log_tail: Vec::new(),
+        verify_until: None,
+    }
+}
+
+fn is_missing(error: &ReadError) -> bool {
+    matches!(error, ReadError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Applies a change; a second time it changes nothing.

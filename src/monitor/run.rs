@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::Hands;
-use super::command::ControlCommand;
+use super::command::{ControlAnswer, ControlCommand};
+use super::earlier;
 use super::effect::{Leave, Level};
 use super::event::{Event, Seen};
 use super::journal_line::{self, JournalLine};
-use super::memory::Phase;
+use super::memory::{ChildFacts, Phase, StreamFacts};
 use super::picture::Frame;
 use super::state::State;
 use super::status::ProcessIdentity;
 use super::streams::Streams;
 use super::talk::Talk;
 use crate::config::{Config, ProcessKind, command_line};
-use crate::detect::DetectorSet;
+use crate::detect::{DetectorSet, Position};
+use crate::exit::IO;
 use crate::ids::{ChildNo, RunId};
 use crate::incident::Redactor;
 use crate::os::clock::SystemClock;
@@ -26,10 +28,12 @@ use crate::os::signals::{Caught, Signals};
 use crate::os::watch::{Watch, WatchId, Woken};
 use crate::os::{identity, wait};
 use crate::paths::Layout;
-use crate::store::{Durability, OpenError, Store, WriteError, control};
+use crate::store::{Durability, OpenError, ReadError, Store, WriteError, control, read};
 use crate::supervisor::local::Local;
 use crate::supervisor::not_yet::NotYet;
-use crate::supervisor::{Observed, Supervisor};
+use crate::supervisor::record::ChildRecord;
+use crate::supervisor::tail::Tail;
+use crate::supervisor::{Observed, StopHow, Supervisor};
 use crate::time::{Mono, Now};
 
 /// A turn that took longer than this is told in `sentry.log`.
@@ -38,6 +42,9 @@ const SLOW_TURN: Duration = Duration::from_millis(500);
 const COMPACT_ABOVE: u64 = 8 * 1024 * 1024;
 /// Without inotify the control queue and the child are looked at this often.
 const POLL: Duration = Duration::from_millis(500);
+
+/// Most steps of one turn, so that signals, commands and the heartbeat are served whatever the steps ask of each other.
+const MOST_STEPS: usize = 10_000;
 
 /// What a run is started with.
 pub struct Setup {
@@ -50,7 +57,7 @@ pub struct Setup {
     /// Reads the configuration again; all errors in words.
     pub reload: Box<dyn FnMut() -> Result<Config, String>>,
     /// Where lines for people go.
-    pub terminal: Box<dyn Write>,
+    pub terminal: Box<dyn Write + Send>,
     /// Says only errors.
     pub quiet: bool,
     /// Shows the child's output here.
@@ -90,6 +97,19 @@ pub enum RunError {
         /// Its command.
         command: String,
     },
+    /// The memory has no run that goes on, and yet a child is alive here.
+    #[error("child {child} of run {run} (pid {pid}) is still alive here, and nothing else is known of it")]
+    StillAlive {
+        /// Its run.
+        run: RunId,
+        /// Its number.
+        child: ChildNo,
+        /// Its main process.
+        pid: u32,
+    },
+    /// Nobody can say whether a child is alive.
+    #[error(transparent)]
+    Unlisted(#[from] ReadError),
     /// There is no run to act on.
     #[error("nothing is supervised here")]
     NothingHere,
@@ -150,6 +170,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         signals,
         watch: Watch::new().ok(),
         control_watch: None,
+        look_at_queue: None,
         streams: Streams::new(set, setup.follow),
         hands: Hands::new(
             store,
@@ -166,6 +187,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         heartbeat: now.mono,
         seen: None,
         leaving: None,
+        evicted: false,
         state,
     };
     monitor.begin(setup.command_given, setup.only, now)?;
@@ -182,12 +204,16 @@ struct Monitor {
     signals: Signals,
     watch: Option<Watch>,
     control_watch: Option<WatchId>,
+    /// When the control queue is looked at without having been woken.
+    look_at_queue: Option<Mono>,
     layout: Layout,
     me: ProcessIdentity,
     started: Now,
     heartbeat: Mono,
     seen: Option<(ChildNo, Seen)>,
     leaving: Option<Leave>,
+    /// Somebody has removed `.sentry/` or its lock: what is there now belongs to somebody else.
+    evicted: bool,
 }
 
 impl Monitor {
@@ -197,6 +223,14 @@ impl Monitor {
             self.state.config.process.command.iter().map(|word| self.hands.redact(word)).collect();
         if self.state.run_goes_on() {
             self.adopt(&command, command_given, only.is_some(), now)?;
+        } else if let Some(living) = earlier::living(&self.layout)? {
+            // The memory was lost or ended too early. A second child beside this one would be the worst of all answers.
+            let ChildRecord { run, child, .. } = &living.record;
+            if only.is_none() {
+                return Err(RunError::StillAlive { run: run.clone(), child: *child, pid: living.pid });
+            }
+            self.take_over(&living.record);
+            self.adopt(&[], false, true, now)?;
         } else if only.is_some() {
             return Err(RunError::NothingHere);
         } else {
@@ -206,9 +240,7 @@ impl Monitor {
             self.state.new_run(id, command);
             self.hands.say(Level::Info, &format!("supervising `{words}`; see `sentry status`"), now.utc);
         }
-        if let Some(watch) = &mut self.watch {
-            self.control_watch = watch.dir(&self.layout.control_new()).ok();
-        }
+        self.watch_queue();
         if let Some(command) = only {
             self.pending.push_back(Event::Command { id: String::new(), command: Ok(command) });
         }
@@ -217,6 +249,19 @@ impl Monitor {
         // Whoever reads shall see at once who owns the directory now.
         self.write_picture(Durability::Cached, now);
         Ok(())
+    }
+
+    /// Makes a child of which only its record is known the child of this memory. What it has printed so far was somebody
+    /// else's to judge.
+    fn take_over(&mut self, record: &ChildRecord) {
+        let known = read::state(&self.layout).ok().flatten().filter(|state| state.run == record.run);
+        self.state.new_run(record.run.clone(), known.map(|state| state.command).unwrap_or_default());
+        let printed = Tail::open(self.layout.child_log(&record.run, record.child), 0).len().unwrap_or(0);
+        let position = Position { consumed: printed, resume: printed, ..Position::START };
+        let memory = &mut self.state.memory;
+        memory.streams.insert(record.child.stream(), StreamFacts { position, lines: 0 });
+        memory.child = Some(ChildFacts::new(record.child, record.asked));
+        memory.phase = Phase::Starting;
     }
 
     fn adopt(&mut self, command: &[String], command_given: bool, only: bool, now: Now) -> Result<(), RunError> {
@@ -238,6 +283,7 @@ impl Monitor {
             self.hands.supervisor.adopt(&run.id, child);
             self.open_streams(child);
             self.observe(now);
+            self.stop_again(child, alive, now);
         }
         if !only {
             let what = match (&self.state.memory.phase, alive) {
@@ -252,6 +298,16 @@ impl Monitor {
         Ok(())
     }
 
+    /// The monitor that asked for the stop may have died before its request was heard; asking twice is harmless.
+    fn stop_again(&mut self, child: ChildNo, alive: bool, now: Now) {
+        if alive
+            && matches!(self.state.memory.phase, Phase::Stopping { .. })
+            && let Err(error) = self.hands.supervisor.stop(child, StopHow::Graceful)
+        {
+            self.hands.complain(&error.to_string(), now.utc);
+        }
+    }
+
     fn run(mut self) -> u8 {
         self.handle_pending();
         // Adopting a quiet child changes nothing in the memory, and readers want to see all the same who watches it now.
@@ -260,6 +316,9 @@ impl Monitor {
             let before = SystemClock::mono();
             self.handle_pending();
             self.beat();
+            if self.evicted {
+                return self.leave_evicted();
+            }
             if let Some(leave) = self.leaving {
                 return self.leave(leave);
             }
@@ -271,9 +330,13 @@ impl Monitor {
         }
     }
 
-    /// Steps through all that has happened, and what follows from it, then lets time pass.
+    /// Steps through all that has happened, and what follows from it, then lets time pass. What is more than a turn's worth
+    /// waits for the next one.
     fn handle_pending(&mut self) {
-        loop {
+        for _ in 0..MOST_STEPS {
+            if self.evicted {
+                return;
+            }
             let event = self.pending.pop_front().unwrap_or(Event::Woke);
             let last = matches!(event, Event::Woke) && self.pending.is_empty();
             let now = SystemClock::now();
@@ -288,6 +351,9 @@ impl Monitor {
 
     fn apply(&mut self, effects: super::effect::Effects, now: Now) {
         use super::effect::Effect;
+        if (effects.changed || !effects.list.is_empty()) && self.is_evicted() {
+            return;
+        }
         if effects.changed {
             let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
             if trouble.is_some() || self.state.warnings.contains_key("journal") {
@@ -364,6 +430,7 @@ impl Monitor {
             until(self.streams.next_look()),
             until(self.hands.next_deadline()),
             Some((self.heartbeat + longest).since(now)),
+            until(self.look_at_queue),
             self.watch.is_none().then_some(POLL),
         ]
         .into_iter()
@@ -404,11 +471,22 @@ impl Monitor {
             Some(watch) => watch.drain().unwrap_or_default(),
             None => vec![Woken::Overflow],
         };
-        let commands = woken.iter().any(|woken| match woken {
-            Woken::Entered(id) | Woken::Gone(id) => Some(*id) == self.control_watch,
-            Woken::Overflow => true,
-            Woken::Written(_) => false,
-        });
+        let mut commands = self.look_at_queue.is_some_and(|at| at <= now.mono);
+        for woken in &woken {
+            match woken {
+                Woken::Entered(id) => commands |= Some(*id) == self.control_watch,
+                Woken::Gone(id) if Some(*id) == self.control_watch => {
+                    // Whoever is removing the directory shall get done with it before anybody looks again.
+                    if let Some(watch) = &mut self.watch {
+                        watch.remove(*id);
+                    }
+                    self.control_watch = None;
+                    self.look_at_queue = Some(now.mono + POLL);
+                }
+                Woken::Overflow => commands = true,
+                Woken::Gone(_) | Woken::Written(_) => {}
+            }
+        }
         woken.iter().for_each(|woken| self.streams.woken(woken, now.mono));
         if ready.any() || self.watch.is_none() {
             self.observe(now);
@@ -426,9 +504,29 @@ impl Monitor {
         }
     }
 
+    /// Makes the queue if it was taken away, and watches it.
+    fn watch_queue(&mut self) {
+        if let Err(error) = crate::store::make_tree(&self.layout) {
+            self.hands.complain(&error.to_string(), SystemClock::utc());
+        }
+        let queue = self.layout.control_new();
+        self.control_watch = self.watch.as_mut().and_then(|watch| watch.dir(&queue).ok());
+    }
+
     fn take_commands(&mut self, now: Now) {
+        if self.control_watch.is_none() {
+            if self.is_evicted() {
+                return;
+            }
+            self.watch_queue();
+        }
+        let watched = self.control_watch.is_some() && crate::os::watch::sees_all_writers(&self.layout.control_new());
+        self.look_at_queue = (!watched).then(|| now.mono + POLL);
         match control::take(&self.layout) {
             Ok(batch) => {
+                if batch.more {
+                    self.look_at_queue = Some(now.mono);
+                }
                 for taken in batch.taken {
                     self.pending.push_back(Event::Command { id: taken.id.as_str().to_owned(), command: taken.command });
                 }
@@ -464,10 +562,11 @@ impl Monitor {
             return;
         }
         self.heartbeat = now.mono;
-        self.observe(now);
-        if self.watch.is_none() {
-            self.take_commands(now);
+        if self.evicted || self.is_evicted() {
+            return;
         }
+        self.observe(now);
+        self.take_commands(now);
         self.remember_positions();
         let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
         if trouble.is_some() || self.state.warnings.contains_key("journal") {
@@ -499,13 +598,61 @@ impl Monitor {
         self.hands.write_state(&picture, durability, now.utc);
     }
 
+    /// Whether the lock is no longer in place, looked up before each heartbeat and before anything is written or done: without
+    /// it, another monitor may own the directory, with a memory and a child of its own.
+    fn is_evicted(&mut self) -> bool {
+        self.evicted |= !self.hands.holds_lock();
+        self.evicted
+    }
+
+    /// Leaves a directory that is not ours any more: the child goes on, nothing is started and nothing is written.
+    fn leave_evicted(mut self) -> u8 {
+        let now = SystemClock::now().utc;
+        let lock = self.layout.lock();
+        let child = self.state.memory.child.as_ref().filter(|child| child.exit.is_none());
+        let left = match child.map(|child| (child.no, child.process.as_ref())) {
+            Some((no, Some(process))) => {
+                format!("child {no} keeps running without supervision: `kill {}` ends it", process.pid)
+            }
+            Some((no, None)) => format!("child {no} may be running without supervision"),
+            None => "no child is running".to_owned(),
+        };
+        let what = format!("`{}` was removed or replaced while this monitor was using it", lock.display());
+        self.hands.say(Level::Error, &format!("{what}; it starts nothing more and leaves; {left}"), now);
+        self.hands.end_jobs(now);
+        self.streams.end_follow();
+        IO
+    }
+
+    /// Commands that were taken together with the one that ends this monitor are not obeyed any more, but they are answered.
+    fn answer_the_rest(&mut self, now: Now) {
+        for event in std::mem::take(&mut self.pending) {
+            let id = match event {
+                Event::Command { id, .. } | Event::ConfigRead { command: Some(id), .. } => id,
+                Event::Woke
+                | Event::ChildSeen { .. }
+                | Event::Scanned(_)
+                | Event::Drained { .. }
+                | Event::Done { .. }
+                | Event::Terminate
+                | Event::Interrupt
+                | Event::ConfigRead { command: None, .. }
+                | Event::JournalState { .. } => continue,
+            };
+            let message = "not done: the monitor was leaving already".to_owned();
+            self.hands.answer(&id, &ControlAnswer { ok: false, message }, now.utc);
+        }
+    }
+
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
+        self.hands.end_jobs(now.utc);
         self.remember_positions();
         if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
             self.hands.complain(&trouble, now.utc);
         }
         self.write_picture(Durability::Flushed, now);
+        self.answer_the_rest(now);
         self.streams.end_follow();
         match leave {
             Leave::Over { code } => code,

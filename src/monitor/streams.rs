@@ -21,6 +21,8 @@ const CHUNK: usize = 256 * 1024;
 const PER_TURN: u64 = 8 * 1024 * 1024;
 /// A stream that writes all the time is looked at this often instead of at each write.
 const TICK: Duration = Duration::from_millis(8);
+/// A log that cannot be read after its child has ended is tried again for this long before its rest is given up.
+const GIVE_UP_READING: Duration = Duration::from_secs(10);
 /// Without inotify, and on network file systems, an idle stream is looked at this often.
 const POLL: Duration = Duration::from_millis(250);
 
@@ -46,11 +48,14 @@ struct Stream {
     sees_all: bool,
     look_at: Option<Mono>,
     last_read: Option<Mono>,
+    /// Since when it cannot be read.
+    failing: Option<Mono>,
 }
 
 impl Streams {
     pub(super) fn new(set: Arc<DetectorSet>, follow: Option<Box<dyn Write + Send>>) -> Self {
-        let follower = follow.map(Follower::new);
+        // Without a thread there is no output to see, and `sentry.log` would not be the place for it.
+        let follower = follow.and_then(|out| Follower::new(out).ok());
         Self { set, open: Vec::new(), buffer: vec![0; CHUNK], draining: None, follower }
     }
 
@@ -60,6 +65,8 @@ impl Streams {
             let position = stream.scanner.position();
             stream.scanner = Scanner::new(Arc::clone(&set), stream.source.stream.clone(), position);
             stream.tail.seek(position.resume);
+            // What is read again may be all there is: nothing else would wake us.
+            stream.look_at = Some(Mono::default());
         }
         self.set = set;
     }
@@ -69,13 +76,20 @@ impl Streams {
         if self.open.iter().any(|stream| stream.source == source) {
             return;
         }
+        let mut facts = facts;
+        let mut tail = Tail::open(source.path.clone(), facts.position.resume);
+        if tail.len().is_ok_and(|len| len < facts.position.consumed) {
+            // It was cut or replaced while nobody looked: what is there now is a stream from its start.
+            facts.position = Position::START;
+            tail.seek(Position::START.resume);
+        }
         if let Some(follower) = &self.follower {
             follower.follow(source.path.clone(), facts.position.consumed);
         }
         let sees_all = crate::os::watch::sees_all_writers(&source.path);
         let id = watch.as_mut().and_then(|watch| watch.file(&source.path).ok());
         self.open.push(Stream {
-            tail: Tail::open(source.path.clone(), facts.position.resume),
+            tail,
             scanner: Scanner::new(Arc::clone(&self.set), source.stream.clone(), facts.position),
             child,
             lines: facts.lines,
@@ -83,6 +97,7 @@ impl Streams {
             sees_all,
             look_at: Some(Mono::default()),
             last_read: None,
+            failing: None,
             source,
         });
     }
@@ -116,7 +131,10 @@ impl Streams {
 
     /// When to look again.
     pub(super) fn next_look(&self) -> Option<Mono> {
-        if self.draining.is_some() {
+        let of_draining = |stream: &&Stream| Some(stream.child) == self.draining && stream.failing.is_none();
+        if self.draining.is_some_and(|child| self.open.iter().all(|stream| stream.child != child))
+            || self.open.iter().any(|stream| of_draining(&stream))
+        {
             return Some(Mono::default());
         }
         self.open.iter().filter_map(|stream| stream.look_at).min()
@@ -134,11 +152,17 @@ impl Streams {
         let mut drained = self.draining;
         for stream in &mut self.open {
             let draining = self.draining == Some(stream.child);
-            if !draining && stream.look_at.is_none_or(|at| at > now) {
+            let due = stream.look_at.is_some_and(|at| at <= now);
+            if !due && draining && stream.failing.is_some() {
+                drained = None;
+                continue;
+            }
+            if !due && !draining {
                 continue;
             }
             match stream.read(&self.set, &mut self.buffer, PER_TURN) {
                 Ok(mut read) => {
+                    stream.failing = None;
                     if draining && read.caught_up {
                         read.merge(stream.scanner.flush(Flush::End));
                         stream.look_at = None;
@@ -150,9 +174,13 @@ impl Streams {
                     reports.push(stream.report(read));
                 }
                 Err(source) => {
-                    // What cannot be read any more has nothing left to tell; a living stream is tried again.
+                    let since = *stream.failing.get_or_insert(now);
                     stream.look_at = Some(now + POLL);
-                    troubles.push(StreamTrouble { path: stream.source.path.clone(), source });
+                    let given_up = draining && now.since(since) >= GIVE_UP_READING;
+                    if draining && !given_up {
+                        drained = None;
+                    }
+                    troubles.push(StreamTrouble { path: stream.source.path.clone(), source, given_up });
                 }
             }
         }
@@ -176,8 +204,14 @@ impl Streams {
     pub(super) fn flush_silence(&mut self, id: &StreamId) -> Option<ScanReport> {
         let stream = self.open.iter_mut().find(|stream| stream.source.stream == *id)?;
         let mut read = Read { caught_up: true, ..Read::default() };
+        let before = stream.scanner.position();
         read.merge(stream.scanner.flush(Flush::Silence));
-        Some(stream.report(read))
+        let mut report = stream.report(read);
+        if report.detections.is_empty() && report.position == before {
+            // It changed nothing, so asking again would change nothing either.
+            report.open = false;
+        }
+        Some(report)
     }
 
     /// Positions of all streams, for a checkpoint.
@@ -215,10 +249,15 @@ impl Read {
 
 /// A stream that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read `{}`: {source}", path.display())]
+#[error(
+    "cannot read `{}`: {source}; {}",
+    path.display(),
+    if *given_up { "the rest of it is given up" } else { "trying again" }
+)]
 pub(super) struct StreamTrouble {
     path: PathBuf,
     source: io::Error,
+    given_up: bool,
 }
 
 impl Stream {
@@ -290,5 +329,50 @@ impl Stream {
             caught_up: read.caught_up,
             open: self.scanner.has_open(),
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "writes the logs that are read")]
+mod tests {
+    use super::*;
+
+    fn streams(log: &std::path::Path, position: Position) -> Streams {
+        let mut streams = Streams::new(Arc::new(DetectorSet::compile(&[]).unwrap()), None);
+        let source = StreamSource { stream: ChildNo(1).stream(), path: log.to_owned() };
+        streams.open(source, ChildNo(1), StreamFacts { position, lines: 0 }, &mut None);
+        streams
+    }
+
+    fn after(seconds: u64) -> Mono {
+        Mono::from_duration(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_log_that_is_shorter_than_it_was_is_read_from_its_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        std::fs::write(&log, "one\ntwo\n").unwrap();
+        for (consumed, resume) in [(100, 4), (100, 100), (8, 4)] {
+            let mut streams = streams(&log, Position { consumed, resume, ..Position::START });
+            let (reports, troubles, _) = streams.read_due(after(1), &mut None);
+            assert!(troubles.is_empty());
+            assert_eq!(reports.last().unwrap().position.consumed, 8, "{consumed}, {resume}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_given_up_after_a_while_only() {
+        let dir = tempfile::tempdir().unwrap();
+        // A folder is no log.
+        let mut streams = streams(dir.path(), Position::START);
+        streams.begin_drain(ChildNo(1));
+        for (second, drained) in [(1, None), (6, None), (10, None), (11, Some(ChildNo(1)))] {
+            assert!(streams.next_look().is_some_and(|at| at <= after(second)));
+            let (_, troubles, over) = streams.read_due(after(second), &mut None);
+            assert_eq!((troubles.len(), over), (1, drained), "{second}");
+            assert!(streams.read_due(after(second), &mut None).1.is_empty(), "not at once");
+        }
+        assert!(streams.next_look().is_some_and(|at| at > after(11)));
     }
 }

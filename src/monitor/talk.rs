@@ -6,13 +6,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::effect::Level;
+use super::terminal::Terminal;
 use crate::ids::IncidentId;
 use crate::store::SentryLog;
 use crate::time::Utc;
 
 /// Where lines go.
 pub(super) struct Talk {
-    terminal: Box<dyn Write>,
+    terminal: Terminal,
     log: Option<SentryLog>,
     quiet: bool,
 }
@@ -29,9 +30,9 @@ struct Entry<'a> {
 }
 
 impl Talk {
-    pub(super) fn new(terminal: Box<dyn Write>, log: &Path, max_log_bytes: u64, quiet: bool) -> Self {
+    pub(super) fn new(terminal: Box<dyn Write + Send>, log: &Path, max_log_bytes: u64, quiet: bool) -> Self {
         // A log that cannot be opened must not stop the monitor; the terminal is left.
-        Self { terminal, log: SentryLog::open(log, max_log_bytes).ok(), quiet }
+        Self { terminal: Terminal::new(terminal), log: SentryLog::open(log, max_log_bytes).ok(), quiet }
     }
 
     /// Says a line. It has been redacted; control characters are made harmless here.
@@ -44,8 +45,7 @@ impl Talk {
         };
         if !self.quiet || level == Level::Error {
             let clock = now.date_time().format("%H:%M:%SZ");
-            // When the terminal is gone, the log is what is left.
-            let _ = writeln!(self.terminal, "sentry {clock} {sign}{line}").and_then(|()| self.terminal.flush());
+            self.terminal.show(format!("sentry {clock} {sign}{line}\n"));
         }
         self.log(word, &line, now);
     }

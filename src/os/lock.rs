@@ -138,6 +138,15 @@ impl DirLock {
         (ours.dev(), ours.ino()) == (there.dev(), there.ino())
     }
 
+    /// Whether the file that is locked is certainly not the one that others would try to lock any more. Where nobody can look
+    /// (a server that does not answer, a folder that may not be searched for a while), it is not.
+    pub fn is_lost(&self) -> bool {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(_) => !self.is_in_place(),
+            Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
     fn sign(&self) -> Result<(), At> {
         let process = identity::this_process().at(&self.path, "tell own identity for")?;
         let signature = Signature { process, host: Some(Host::this()) };
@@ -239,9 +248,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let lock = DirLock::acquire(&path).unwrap();
-        assert!(lock.is_in_place());
+        assert!(lock.is_in_place() && !lock.is_lost());
         std::fs::remove_file(&path).unwrap();
-        assert!(!lock.is_in_place());
+        assert!(!lock.is_in_place() && lock.is_lost());
+        std::fs::write(&path, "another").unwrap();
+        assert!(!lock.is_in_place() && lock.is_lost());
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Batch {
     pub taken: Vec<Taken>,
     /// Files that could not be moved away and are therefore not acted on.
     pub stuck: Vec<WriteError>,
+    /// There are more than are taken at once.
+    pub more: bool,
 }
 
 /// How a wait for an answer ended.
@@ -143,8 +145,8 @@ pub fn take(layout: &Layout) -> Result<Batch, ReadError> {
         }
     }
     ids.sort();
+    let mut batch = Batch { more: ids.len() > MAX_TAKEN, ..Batch::default() };
     ids.truncate(MAX_TAKEN);
-    let mut batch = Batch::default();
     for id in ids {
         match claim(layout, id) {
             Ok(Some(taken)) => batch.taken.push(taken),

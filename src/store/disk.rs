@@ -190,10 +190,16 @@ impl AppendFile {
         &self.path
     }
 
+    /// Whether the file that is open is still the one at its path.
+    pub(super) fn is_in_place(&self) -> bool {
+        let (Ok(ours), Ok(there)) = (self.file.metadata(), fs::symlink_metadata(&self.path)) else { return false };
+        (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+    }
+
     /// Adds whole lines with one `write`.
     pub(super) fn append(&mut self, lines: &[u8], durability: Durability) -> io::Result<()> {
-        if self.file.metadata()?.nlink() == 0 {
-            // Somebody removed it under us; what follows must not vanish with it.
+        if !self.is_in_place() {
+            // Somebody took it away under us; what follows must not vanish with it.
             *self = Self::open(&self.path)?;
         }
         if self.torn {

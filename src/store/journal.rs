@@ -18,11 +18,14 @@ use super::error::{At, ReadError, WriteError};
 use crate::os::file;
 use crate::time::Utc;
 
-/// Longest line that is believed, bytes; far above any record, far below what hurts.
-const MAX_LINE: u64 = 16 * 1024 * 1024;
+/// Longest line that is written and believed, bytes, its end included; far above any record, far below what hurts. A longer
+/// line would be lost to the reader, and all that follows with it, so it is never written.
+pub(super) const MAX_LINE: u64 = 16 * 1024 * 1024;
 
 const BEFORE_CRC: &[u8] = br#"{"crc":""#;
+const CRC_DIGITS: usize = 8;
 const AFTER_CRC: &[u8] = br#"","record":"#;
+const LINE_END: &[u8] = b"}\n";
 
 /// What a journal held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,18 @@ pub struct Damage {
     pub why: String,
     /// Where the rest of the file was put; `None` when it was only read.
     pub set_aside: Option<PathBuf>,
+}
+
+/// Why a record is not written: its line would be longer than [`MAX_LINE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record of {0} bytes is longer than the {MAX_LINE} that are believed when it is read")]
+pub struct TooLong(pub u64);
+
+impl TooLong {
+    /// Whether this is why a write did not happen.
+    pub fn caused(error: &WriteError) -> bool {
+        error.source.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
 }
 
 /// The journal, open for writing. Made by [`Journal::open`], which replays it first: nobody can append unread.
@@ -76,7 +91,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// Appends one record.
     ///
     /// # Errors
-    /// When it could not be written whole (and flushed, if asked); the journal is then as before.
+    /// When it could not be written whole (and flushed, if asked), or is [`TooLong`]; the journal is then as before.
     pub fn append(&mut self, record: &T, durability: Durability) -> Result<(), WriteError> {
         self.append_all(std::slice::from_ref(record), durability)
     }
@@ -90,13 +105,25 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
             return Ok(());
         }
         let lines = self.encode(records)?;
-        self.file.append(&lines, durability).write_at("append to", self.file.path())
+        let in_place = self.is_in_place();
+        self.file.append(&lines, durability).write_at("append to", self.file.path())?;
+        match self.file.path().parent() {
+            // It was made again just now: a new name is lost with a power cut, however well its content is flushed.
+            Some(parent) if !in_place && durability == Durability::Flushed => file::sync_dir(parent),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the file at the journal's path is still the one that is written. When it is not, the next record begins a new
+    /// file, and has to hold everything.
+    pub fn is_in_place(&self) -> bool {
+        self.file.is_in_place()
     }
 
     /// Replaces everything by `records`, atomically and durably: compaction, or the start of a new run.
     ///
     /// # Errors
-    /// When the new file could not be written; the old one is then still in use.
+    /// When the new file could not be written, or a record is [`TooLong`]; the old one is then still in use.
     pub fn replace(&mut self, records: &[T]) -> Result<(), WriteError> {
         let lines = self.encode(records)?;
         let path = self.file.path().to_owned();
@@ -114,11 +141,16 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         let mut lines = Vec::new();
         for record in records {
             let json = serde_json::to_vec(record).map_err(io::Error::from).write_at("encode for", self.file.path())?;
+            let around = BEFORE_CRC.len() + CRC_DIGITS + AFTER_CRC.len() + LINE_END.len();
+            let line = u64::try_from(json.len().saturating_add(around)).unwrap_or(u64::MAX);
+            if line > MAX_LINE {
+                return Err(io::Error::other(TooLong(line))).write_at("encode for", self.file.path());
+            }
             lines.extend_from_slice(BEFORE_CRC);
             lines.extend_from_slice(format!("{:08x}", crc32(&json)).as_bytes());
             lines.extend_from_slice(AFTER_CRC);
             lines.extend_from_slice(&json);
-            lines.extend_from_slice(b"}\n");
+            lines.extend_from_slice(LINE_END);
         }
         Ok(lines)
     }
@@ -160,7 +192,7 @@ fn replay_file<T: DeserializeOwned>(path: &Path) -> io::Result<Replay<T>> {
 fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
     let line = line.strip_suffix(b"\n").ok_or("the line has no end")?;
     let rest = line.strip_prefix(BEFORE_CRC).ok_or("no checksum at its beginning")?;
-    let (written, rest) = rest.split_at_checked(8).ok_or("the checksum is cut off")?;
+    let (written, rest) = rest.split_at_checked(CRC_DIGITS).ok_or("the checksum is cut off")?;
     let json =
         rest.strip_prefix(AFTER_CRC).and_then(|rest| rest.strip_suffix(b"}")).ok_or("no record behind the checksum")?;
     if written != format!("{:08x}", crc32(json)).as_bytes() {
@@ -310,6 +342,34 @@ mod tests {
         journal.replace(&[note(7)]).unwrap();
         journal.append(&note(8), Durability::Cached).unwrap();
         assert_eq!(replay::<Note>(&path).unwrap().records, [note(7), note(8)]);
+    }
+
+    #[test]
+    fn a_line_that_no_reader_would_believe_is_not_written() {
+        let (_dir, path, bytes) = written(1);
+        let (mut journal, _) = Journal::open(&path, NOW).unwrap();
+        let around = usize::try_from(MAX_LINE).unwrap() - r#"{"crc":"01234567","record":{"n":1,"text":""}}"#.len() - 1;
+        let long = |more: usize| Note { n: 1, text: "x".repeat(around + more) };
+        for refused in [journal.append(&long(1), Durability::Cached), journal.replace(&[note(2), long(1)])] {
+            assert!(TooLong::caused(&refused.unwrap_err()));
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
+        journal.append(&long(0), Durability::Cached).unwrap();
+        assert_eq!(replay::<Note>(&path).unwrap(), Replay { records: vec![note(1), long(0)], damaged: None });
+    }
+
+    #[test]
+    fn a_journal_that_was_taken_away_is_noticed_and_begun_again() {
+        for away in [|path: &Path| fs::remove_file(path), |path: &Path| fs::rename(path, path.with_extension("old"))] {
+            let (_dir, path, _bytes) = written(1);
+            let (mut journal, _) = Journal::open(&path, NOW).unwrap();
+            assert!(journal.is_in_place());
+            away(&path).unwrap();
+            assert!(!journal.is_in_place());
+            journal.append(&note(2), Durability::Flushed).unwrap();
+            assert!(journal.is_in_place());
+            assert_eq!(replay::<Note>(&path).unwrap().records, [note(2)]);
+        }
     }
 
     #[test]

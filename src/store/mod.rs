@@ -29,7 +29,7 @@ pub use disk::Durability;
 pub use error::{ReadError, StoreError, WriteError};
 pub use folder::{NewIncident, Written, incident_json};
 pub use index::{INDEX_SCHEMA, IndexPage, IndexQuery, IndexRow, MIN_SHORT_DIGITS, SHORT_DIGITS, short_id};
-pub use journal::{Damage, Journal, Replay, replay as replay_journal};
+pub use journal::{Damage, Journal, Replay, TooLong, replay as replay_journal};
 pub use retention::{Keep, Swept};
 pub use sentry_log::SentryLog;
 pub use version::{STORE_VERSION, found as store_version};

@@ -163,7 +163,7 @@ fn choose(rows: &[IndexRow], caps: &Retention, keep: &Keep<'_>, now: Utc) -> (BT
 }
 
 /// Sorted names in a folder; a missing folder has none.
-fn names(dir: &Path) -> Result<Vec<String>, ReadError> {
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, ReadError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -273,5 +273,132 @@ fn a_full_disk_is_said_and_does_not_hurt_the_child() {
     let unmounted = site.env.program("umount", &["-l", &place]).run();
     assert_eq!((outcome.code(), unmounted.code()), (0, 0), "{outcome:?} {unmounted:?}");
     assert_eq!(site.lives().len(), 1, "{outcome:?}");
+}
+
+#[test]
+fn a_monitor_whose_directory_is_taken_away_leaves_the_child_alone() {
+    let site = Job::sh("until_there done").make();
+    let monitor = site.start();
+    let pid = site.until_child(1);
+    std::fs::remove_dir_all(site.env.path(".sentry")).unwrap();
+    let outcome = monitor.wait().expect_code(74);
+    assert!(outcome.stderr.contains(&format!("`kill {pid}` ends it")), "{outcome:?}");
+    assert!(is_alive(&site, pid), "{outcome:?}");
+    assert!(!site.env.path(".sentry").exists(), "{}", site.env.tree());
+    site.touch("done");
+    site.assert_all_gone();
+}
+
+#[test]
+fn a_journal_that_is_taken_away_is_written_again() {
+    let site = Job::sh("until_there go; echo boom; until_there done; exit 0").boom().make();
+    let monitor = site.start();
+    let pid = site.until_child(1);
+    std::fs::remove_file(site.env.path(".sentry/journal.jsonl")).unwrap();
+    site.touch("go");
+    site.until("the incident", |state| state["incidents_total"] == 1);
+    drop(monitor); // SIGKILL
+    let monitor = site.start();
+    site.until("the adoption", |state| state["monitor"]["pid"] == monitor.pid() && state["child"]["alive"] == true);
+    site.touch("done");
+    let _ = monitor.wait().expect_code(0);
+    assert_eq!(site.lives(), [pid]);
+    assert_eq!(site.incidents().len(), 1);
+}
+
+#[test]
+fn no_child_is_started_beside_one_that_nobody_remembers() {
+    for (name, forget) in [
+        ("the memory is lost", &["journal.jsonl"] as &[&str]),
+        ("the picture is lost, too", &["journal.jsonl", "state.json"]),
+    ] {
+        let site = Job::sh("echo boom; until_there never").boom().process("stop_grace_seconds: 1").make();
+        let monitor = site.start();
+        let pid = site.until_child(1);
+        site.until("the incident", |state| state["incidents_total"] == 1);
+        drop(monitor); // SIGKILL
+        for file in forget {
+            std::fs::remove_file(site.env.path(format!(".sentry/{file}"))).unwrap();
+        }
+        let refused = site.env.run(&["run"]).expect_code(6);
+        assert!(refused.stderr.contains(&format!("(pid {pid}) is still alive")), "{name}: {refused:?}");
+        assert!(refused.stderr.contains("sentry stop"), "{name}: {refused:?}");
+        assert_eq!(site.lives(), [pid], "{name}");
+        let _ = site.env.run(&["stop"]).expect_code(0);
+        site.assert_all_gone();
+        assert_eq!((site.state()["exit_code"].as_u64(), site.incidents().len()), (Some(82), 1), "{name}");
+        let monitor = site.start();
+        site.until_child(1);
+        assert_eq!(site.lives().len(), 2, "{name}: a new run is possible again");
+        site.ask(&["stop"]);
+        let _ = monitor.wait().expect_code(82);
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_while_nobody_watched_is_read_from_its_start() {
+    let site =
+        Job::sh("echo one; printf 'two three four'; touch said; until_there go; echo boom; until_there done; exit 0")
+            .boom()
+            .with("monitor: {poll_interval_seconds: 0.1}")
+            .make();
+    let monitor = site.start();
+    let pid = site.until_child(1);
+    site.until_there("said");
+    site.until("the line to be read", |state| state["streams"]["child-001"]["bytes"] == 4);
+    drop(monitor); // SIGKILL
+    let log = site.env.path(".sentry/logs/process.log");
+    std::fs::OpenOptions::new().write(true).open(log).unwrap().set_len(2).unwrap();
+    let monitor = site.start();
+    site.until("the adoption", |state| state["monitor"]["pid"] == monitor.pid() && state["child"]["alive"] == true);
+    site.touch("go");
+    site.until("the incident", |state| state["incidents_total"] == 1);
+    site.ask(&["stop"]);
+    let _ = monitor.wait().expect_code(82);
+    assert_eq!(site.lives(), [pid]);
+}
+
+#[test]
+fn a_terminal_that_does_not_read_stops_nobody() {
+    use std::io::Read;
+    let site = Job::sh("n=0; while [ $n -lt 20000 ]; do echo 0123456789; n=$((n+1)); done; exit 0").make();
+    let (mut unread, output) = std::io::pipe().unwrap();
+    let mut monitor = std::process::Command::new(env!("CARGO_BIN_EXE_sentry"))
+        .args(["run", "--follow"])
+        .current_dir(site.env.path("."))
+        .stdin(std::process::Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap();
+    // 220 kB go into a pipe of 64 KiB (pipe(7)).
+    let status = poll_until(SOON, "the end of the monitor", || monitor.try_wait().unwrap().ok_or("alive"));
+    assert_eq!(status.code(), Some(0), "{}", site.said());
+    let mut shown = String::new();
+    unread.read_to_string(&mut shown).unwrap();
+    assert!(shown.starts_with("sentry ") && shown.contains("0123456789"), "{shown:.200}");
+}
+
+#[test]
+fn the_control_queue_survives_its_folder_and_a_crowd() {
+    let site = Job::sh("until_there done; exit 0").make();
+    let monitor = site.start();
+    site.until_child(1);
+    std::fs::remove_dir_all(site.env.path(".sentry/control")).unwrap();
+    assert!(site.ask(&["set", "max_restarts", "7"]).contains('7'));
+    // The last one is `detach`; what comes behind it is answered, too.
+    signal(monitor.pid(), Signal::STOP).unwrap();
+    let put = |name: &str, command: &str| site.env.write(&format!(".sentry/control/new/{name}.json"), command);
+    for n in 0..150 {
+        put(&format!("a{n:03}"), r#"{"command":"set","key":"max_restarts","value":"8"}"#);
+    }
+    put("b", r#"{"command":"detach"}"#);
+    put("c", r#"{"command":"pause"}"#);
+    signal(monitor.pid(), Signal::CONT).unwrap();
+    let outcome = monitor.wait().expect_code(0);
+    let answered = std::fs::read_dir(site.env.path(".sentry/control/done")).unwrap().flatten();
+    let answered = answered.filter(|file| file.file_name().to_string_lossy().contains("answer")).count();
+    assert_eq!(answered, 153, "{outcome:?}\n{}", site.env.tree());
+    site.touch("done");
     site.assert_all_gone();
 }
