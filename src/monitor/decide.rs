@@ -484,7 +484,21 @@ impl State {
         }
     }
 
+    /// Changes an incident: before it is written where that can be, in its folder otherwise.
     pub(super) fn change_incident(&mut self, id: &IncidentId, change: IncidentChange) {
+        self.touched = true;
+        if change.is_of_incident() {
+            // Only what this very step has decided: anything older may be on disk already.
+            let unwritten = self.memory.todo.iter_mut().filter(|intent| intent.id > self.before_step);
+            for intent in unwritten {
+                if let Todo::WriteIncident { incident, .. } = &mut intent.todo
+                    && incident.id == *id
+                {
+                    change.apply(incident);
+                    return;
+                }
+            }
+        }
         self.intend(Todo::UpdateIncident { id: id.clone(), change: Box::new(change) });
     }
 

@@ -41,6 +41,8 @@ pub struct State {
     pub(super) interrupted: bool,
     pub(super) drain_asked: bool,
     pub(super) touched: bool,
+    /// The last intent of the steps before this one.
+    pub(super) before_step: TodoId,
     pub(super) left: bool,
 }
 
@@ -85,6 +87,7 @@ impl State {
             interrupted: false,
             drain_asked: false,
             touched: false,
+            before_step: TodoId(0),
             left: false,
         };
         state.rearm_stalls();
