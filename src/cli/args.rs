@@ -90,7 +90,7 @@ Examples:
     /// Stop the command and end the run as aborted
     #[command(after_help = "\
 Examples:
-  sentry abort                           like `stop`; the record says so")]
+  sentry abort                           like `stop`, and the record says that it was aborted")]
     Abort(control::AskArgs),
     /// Clear counters: restarts, identical failures, holds
     #[command(after_help = "\

@@ -183,7 +183,7 @@ fn no_monitor(state: &StateFile, alive: bool) -> Failure {
             failure(format!("no monitor is running; child {} (pid {pid}) is alive without one", child.no))
                 .hint("`sentry run` takes it over; then this command works")
         }
-        _ if state.phase == PhaseName::Over => {
+        _ if matches!(state.phase, PhaseName::Over | PhaseName::Held) => {
             failure("no monitor is running, and the run is over".to_owned()).hint("`sentry run` starts a new one")
         }
         _ => failure("no monitor is running, and neither is the command".to_owned())

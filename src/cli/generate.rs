@@ -37,9 +37,21 @@ pub struct ManArgs {
 
 pub(super) fn completions(args: &CompletionsArgs, context: &mut Context) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "sentry", &mut script);
+    clap_complete::generate(args.shell, &mut shown(Cli::command()), "sentry", &mut script);
     context.ui.data(script)?;
     Ok(ExitCode::Success)
+}
+
+/// The command line without what is hidden, which `clap_complete` would offer.
+fn shown(command: clap::Command) -> clap::Command {
+    let mut bare = clap::Command::new("sentry").version(env!("CARGO_PKG_VERSION"));
+    if let Some(about) = command.get_about() {
+        bare = bare.about(about.clone());
+    }
+    let arguments: Vec<clap::Arg> = command.get_arguments().cloned().collect();
+    let commands: Vec<clap::Command> =
+        command.get_subcommands().filter(|below| !below.is_hide_set()).cloned().collect();
+    bare.args(arguments).subcommands(commands)
 }
 
 pub(super) fn man(args: &ManArgs, context: &mut Context) -> Result<ExitCode, Failure> {
@@ -98,6 +110,22 @@ fn section(command: &mut clap::Command, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn completions_offer_what_help_shows() {
+        let mut script = Vec::new();
+        clap_complete::generate(Shell::Bash, &mut shown(Cli::command()), "sentry", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        for (word, there) in [
+            ("incidents", true),
+            ("--directory", true),
+            ("--severity", true),
+            ("look-around", false),
+            ("approve", false),
+        ] {
+            assert_eq!(script.contains(word), there, "{word}");
+        }
+    }
 
     #[test]
     fn the_definition_holds() {

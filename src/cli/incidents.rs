@@ -1,8 +1,10 @@
 //! `sentry incidents`.
 
-use std::path::{Component, PathBuf};
+use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::since::Since;
 use super::status::read_failure;
@@ -23,7 +25,7 @@ use crate::view::{incidents, markdown};
 Examples:
   sentry incidents list                  the last 20, newest first
   sentry incidents show latest           the report of the newest
-  cd \"$(sentry incidents path latest)\"  its folder")]
+  cd \"$(sentry incidents path latest)\"   its folder")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -41,8 +43,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-On a terminal this is a table with the shortest ids that tell all incidents apart. In a pipe it is one line per incident
-with tabs between id, time, kind, severity, detector, action and message; nothing is cut.
+On a terminal this is a table with the shortest ids that tell all incidents
+apart. In a pipe it is one line per incident with tabs between id, time, kind,
+severity, detector, action and message; nothing is cut.
 
 Examples:
   sentry incidents list --since 24h --kind anomaly
@@ -121,6 +124,20 @@ struct PathArgs {
     /// A file of it
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `sentry incidents path --json`.
+#[derive(Debug, Serialize)]
+struct PathJson<'a> {
+    /// Version of this form: 1.
+    schema: u32,
+    /// The whole id.
+    id: &'a IncidentId,
+    /// Of the folder, or of the file in it; absolute.
+    path: Cow<'a, str>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failure> {
@@ -194,8 +211,7 @@ fn path(args: &PathArgs, layout: &Layout, context: &mut Context) -> Result<ExitC
     let id = resolve(layout, &args.id)?;
     let folder = layout.incident(&id);
     let Some(file) = &args.file else {
-        context.ui.line(folder.display())?;
-        return Ok(ExitCode::Success);
+        return say_path(&id, &folder, args.json, context);
     };
     if !file.components().all(|part| matches!(part, Component::Normal(_))) {
         let what = format!("`{}` is no name inside the incident's folder", file.display());
@@ -207,7 +223,15 @@ fn path(args: &PathArgs, layout: &Layout, context: &mut Context) -> Result<ExitC
     found.map_err(|error| {
         Failure::new(FailureKind::NothingHere, error).hint(format!("`ls {}` shows what is there", folder.display()))
     })?;
-    context.ui.line(path.display())?;
+    say_path(&id, &path, args.json, context)
+}
+
+fn say_path(id: &IncidentId, path: &Path, json: bool, context: &mut Context) -> Result<ExitCode, Failure> {
+    if json {
+        context.ui.json(&PathJson { schema: 1, id, path: path.to_string_lossy() })?;
+    } else {
+        context.ui.line(path.display())?;
+    }
     Ok(ExitCode::Success)
 }
 

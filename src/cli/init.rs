@@ -11,6 +11,7 @@ use crate::config::stack::{self, Listing, Proposal};
 use crate::config::{self, template, word};
 use crate::os::error::{At, AtExt as _};
 use crate::os::file::{LastLink, read_capped, write_atomic};
+use crate::os::signals::{Caught, Signals};
 use crate::paths::Layout;
 use crate::store;
 
@@ -120,8 +121,7 @@ fn proposed(args: &Args, project: &Path, context: &mut Context) -> Result<(Strin
         && context.ui.shows_progress()
         && io::IsTerminal::is_terminal(&io::stdin());
     if interactive {
-        ask(&mut proposal, args.command.is_empty())
-            .map_err(|error| Failure::new(FailureKind::Io, error).hint("`--non-interactive` takes what is proposed"))?;
+        ask(&mut proposal, args.command.is_empty()).map_err(not_answered)?;
     }
     if proposal.command.is_empty() {
         return Err(Failure::new(FailureKind::Usage, "nothing here looks like a program to supervise")
@@ -161,8 +161,20 @@ fn joined(command: &[String]) -> String {
     config::command_line(command)
 }
 
+fn not_answered(error: dialoguer::Error) -> Failure {
+    // The prompts hide it; a terminal that is gone needs none.
+    let _ = dialoguer::console::Term::stderr().show_cursor();
+    let dialoguer::Error::IO(error) = error;
+    if error.kind() == io::ErrorKind::Interrupted {
+        return Failure::new(FailureKind::No, "interrupted; nothing was written");
+    }
+    Failure::new(FailureKind::Io, error).hint("`--non-interactive` takes what is proposed")
+}
+
 /// Asks for the command and for the files worth a snapshot.
 fn ask(proposal: &mut Proposal, ask_command: bool) -> Result<(), dialoguer::Error> {
+    // Control-C would end the process inside the prompt and leave the terminal without a cursor.
+    let _signals = Signals::block(&[Caught::Interrupt])?;
     if ask_command {
         let mut choices: Vec<String> = Vec::new();
         if !proposal.command.is_empty() {

@@ -57,9 +57,11 @@ pub(super) fn load_again(
     command: Option<Vec<String>>,
     variables: &BTreeMap<String, String>,
 ) -> Result<Config, String> {
-    parse_file(file, command, variables, Path::new(""), false)
-        .map(|loaded| loaded.config)
-        .map_err(|failure| failure.render(Palette::plain()))
+    parse_file(file, command, variables, Path::new(""), false).map(|loaded| loaded.config).map_err(|failure| {
+        // It follows words of the monitor.
+        let text = failure.render(Palette::plain());
+        text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
+    })
 }
 
 fn parse_file(

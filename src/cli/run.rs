@@ -26,8 +26,15 @@ Examples:
   sentry run --follow -- make test       and show its output
   nohup sentry run &                     survives the terminal
 
-A run that is still there goes on: its child is adopted. SIGINT stops the command (twice: at once), SIGTERM leaves it
-running (`monitor.on_terminate`), SIGHUP reads the configuration again. Exit codes: docs/exit-codes.md.")]
+A run that is still there goes on: its child is adopted.
+
+Signals to the monitor:
+  INT    stops the command, a second one at once
+  TERM   leaves the command running (`monitor.on_terminate`)
+  HUP    reads the configuration again
+
+Exit codes: the command's own, 128+n when signal n ended it; 80 gave up, 81 held
+for a person, 82 stopped or aborted on request. All are in docs/exit-codes.md.")]
 pub struct Args {
     /// Show the command's output as well
     #[arg(short, long)]

@@ -128,7 +128,7 @@ pub(super) fn command(node: &Node) -> Option<Vec<String>> {
     }
 }
 
-/// A command as a person would type it into a shell; [`command`] splits it into the same words.
+/// A command as a person would type it into a shell; `command` splits it into the same words.
 pub fn command_line(argv: &[String]) -> String {
     let words: Vec<String> = argv.iter().map(|word| shell_word(word)).collect();
     words.join(" ")

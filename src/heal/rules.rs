@@ -19,8 +19,12 @@ pub struct Seen<'a> {
 }
 
 /// The first rule that matches.
-pub fn first_match<'a>(rules: &'a [Rule], incident: &Incident, seen: Seen<'_>) -> Option<&'a Rule> {
-    rules.iter().find(|rule| matches(&rule.when, incident, seen))
+pub fn first_match<'a>(
+    rules: impl IntoIterator<Item = &'a Rule>,
+    incident: &Incident,
+    seen: Seen<'_>,
+) -> Option<&'a Rule> {
+    rules.into_iter().find(|rule| matches(&rule.when, incident, seen))
 }
 
 fn matches(when: &Match, incident: &Incident, seen: Seen<'_>) -> bool {

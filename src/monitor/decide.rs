@@ -33,6 +33,11 @@ pub(super) enum Decision {
 impl State {
     /// Climbs the ladder. Changes nothing but the count of failures.
     pub(super) fn decide(&mut self, incident: &Incident) -> Decision {
+        self.decide_among(incident, |_| true)
+    }
+
+    /// The same with some of the rules only.
+    fn decide_among(&mut self, incident: &Incident, eligible: impl Fn(&Rule) -> bool) -> Decision {
         if let Phase::Stopping { .. } = self.memory.phase {
             return Decision::Nothing { why: "the child was being stopped already".to_owned() };
         }
@@ -43,7 +48,7 @@ impl State {
         if ended.is_some() {
             self.memory.restarts.failed_with(&incident.fingerprint);
         }
-        let rule = match self.eligible_rule(incident) {
+        let rule = match self.eligible_rule(incident, eligible) {
             Ok(rule) => rule.clone(),
             Err(why) => return Decision::Nothing { why },
         };
@@ -52,14 +57,8 @@ impl State {
         }
         let restarts = matches!(rule.action, Action::Restart | Action::RestartWithEnv { .. });
         if restarts {
-            if ended.is_some() && self.config.process.lifecycle == Lifecycle::OneShot {
-                let why = format!("rule `{}` would restart, but `process.lifecycle` is `one_shot`", rule.name);
-                return Decision::Nothing { why };
-            }
-            if ended.as_ref().is_some_and(Exit::is_success) {
-                return Decision::Nothing {
-                    why: format!("rule `{}` would restart, but the command has finished its work", rule.name),
-                };
+            if let Err(why) = self.may_restart() {
+                return Decision::Nothing { why: format!("rule `{}` would restart, but {why}", rule.name) };
             }
             if ended.is_none() {
                 self.memory.restarts.failed_with(&incident.fingerprint);
@@ -79,7 +78,7 @@ impl State {
         }
     }
 
-    fn eligible_rule(&self, incident: &Incident) -> Result<&Rule, String> {
+    fn eligible_rule(&self, incident: &Incident, eligible: impl Fn(&Rule) -> bool) -> Result<&Rule, String> {
         let least = self.config.healing.min_severity;
         if incident.severity < least {
             return Err(format!("its severity is below `healing.min_severity: {}`", severity_word(least)));
@@ -90,7 +89,17 @@ impl State {
             );
         }
         let seen = Seen { history: &self.memory.history, now: self.memory.watched };
-        rules::first_match(&self.config.rules, incident, seen).ok_or_else(|| "no rule matches".to_owned())
+        let rules = self.config.rules.iter().filter(|rule| eligible(rule));
+        rules::first_match(rules, incident, seen).ok_or_else(|| "no rule matches".to_owned())
+    }
+
+    /// Whether a child that has ended may be started again at all.
+    fn may_restart(&self) -> Result<(), &'static str> {
+        match self.ended_exit() {
+            Some(_) if self.config.process.lifecycle == Lifecycle::OneShot => Err("`process.lifecycle` is `one_shot`"),
+            Some(exit) if exit.is_success() => Err("the command has finished its work"),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The hourly budget of healers; telling and recording spend nothing.
@@ -201,14 +210,21 @@ impl State {
             if let Some(no) = told {
                 self.let_fall(no, Verdict::Unverified, "nothing was changed, so there was nothing to verify", fx);
             }
-            self.memory.restarts.failed_with(&incident.fingerprint);
-            return false;
+            // The end is news: a rule that does something about it may follow one that only told.
+            let acts = |rule: &Rule| !matches!(rule.action, Action::Notify | Action::Ignore);
+            let decision = self.decide_among(incident, acts);
+            return self.carry_out_again(decision, incident, fx);
         }
         if self.memory.phase == Phase::Settling && self.acted_on(incident, &["custom_command"]) {
             self.memory.restarts.failed_with(&incident.fingerprint);
             return self.command_was_for_ended(incident, fx);
         }
-        match self.decide(incident) {
+        let decision = self.decide(incident);
+        self.carry_out_again(decision, incident, fx)
+    }
+
+    fn carry_out_again(&mut self, decision: Decision, incident: &Incident, fx: &mut Effects) -> bool {
+        match decision {
             Decision::Nothing { .. } => false,
             Decision::Act { attempt, healer, action, changed, notify: _ } => {
                 let taken = self.action_taken(attempt, &healer, action.as_str(), changed.notes.clone());
@@ -245,6 +261,9 @@ impl State {
             .any(|intent| matches!(intent.todo, Todo::RunCommand { attempt, .. } if attempt == no));
         if runs {
             self.set_phase(Phase::Deciding);
+        } else if let Err(why) = self.may_restart() {
+            self.let_fall(no, Verdict::Unverified, why, fx);
+            return false;
         } else {
             self.restart_after_command(no, fx);
         }
@@ -324,12 +343,9 @@ impl State {
     /// No healer acted on an ended child, and the lifecycle wants it alive.
     pub(super) fn restart_by_policy(&mut self, words: &str, fx: &mut Effects) {
         let policy = &self.config.process.restart_policy;
-        let incident = self
-            .memory
-            .incidents
-            .last()
-            .filter(|note| Some(note.incident.child) == self.child_no())
-            .map(|note| note.incident.clone());
+        let child = self.child_no();
+        let of_child = self.memory.incidents.iter().rfind(|note| Some(note.incident.child) == child);
+        let incident = of_child.map(|note| note.incident.clone());
         if let Err(wall) = self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
             if let Some(incident) = incident {
                 self.change_incident(&incident.id, IncidentChange::NotActed { why: format!("gave up after {wall}") });
@@ -356,7 +372,7 @@ impl State {
             self.set_phase(Phase::Settling);
         }
         let Some(attempt) = self.memory.attempts.iter().find(|attempt| attempt.no == no) else { return };
-        let (incident, of) = (attempt.incident.clone(), attempt.of);
+        let (incident, of, fingerprint) = (attempt.incident.clone(), attempt.of, attempt.fingerprint.clone());
         let follow_up = FollowUp::parse(last_line);
         let outcome = match status {
             Some(code) => format!("the command ended with exit code {code}; last line: {last_line}"),
@@ -381,7 +397,15 @@ impl State {
                 self.memory.overlay.extend(set);
                 self.attempt_runs(no);
             }
+            Some(FollowUp::Restart { .. }) if self.may_restart().is_err() => {
+                let why = self.may_restart().err().unwrap_or_default();
+                self.let_fall(no, Verdict::Rejected, &format!("the command asked for a restart, but {why}"), fx);
+                self.lifecycle_after_command(deciding, fx);
+            }
             Some(FollowUp::Restart { set }) => {
+                if !deciding {
+                    self.memory.restarts.failed_with(&fingerprint);
+                }
                 let policy = &self.config.process.restart_policy;
                 match self.memory.restarts.allow(policy, self.max_restarts(), self.memory.watched) {
                     Ok(()) => {
@@ -405,8 +429,9 @@ impl State {
             Some(FollowUp::Abort) => {
                 self.stop_then(Then::End { code: ABORTED, why: "aborted by a rule's command".to_owned() }, fx)
             }
-            None if deciding && self.ended_exit().as_ref().is_some_and(Exit::is_success) => {
-                self.let_fall(no, Verdict::Unverified, "the command had finished its work before", fx);
+            None if deciding && self.may_restart().is_err() => {
+                let why = self.may_restart().err().unwrap_or_default();
+                self.let_fall(no, Verdict::Unverified, &format!("nothing was started again: {why}"), fx);
                 self.lifecycle_after_command(deciding, fx);
             }
             None if deciding => self.restart_after_command(no, fx),
@@ -459,7 +484,21 @@ impl State {
         }
     }
 
+    /// Changes an incident: before it is written where that can be, in its folder otherwise.
     pub(super) fn change_incident(&mut self, id: &IncidentId, change: IncidentChange) {
+        self.touched = true;
+        if change.is_of_incident() {
+            // Only what this very step has decided: anything older may be on disk already.
+            let unwritten = self.memory.todo.iter_mut().filter(|intent| intent.id > self.before_step);
+            for intent in unwritten {
+                if let Todo::WriteIncident { incident, .. } = &mut intent.todo
+                    && incident.id == *id
+                {
+                    change.apply(incident);
+                    return;
+                }
+            }
+        }
         self.intend(Todo::UpdateIncident { id: id.clone(), change: Box::new(change) });
     }
 

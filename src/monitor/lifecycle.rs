@@ -50,6 +50,7 @@ impl State {
         self.memory.streams.retain(|stream, _| *stream == no.stream());
         self.memory.streams.insert(no.stream(), StreamFacts::default());
         self.memory.matches.clear();
+        self.memory.progress.clear();
         self.live.clear();
         self.unseen = None;
         self.drain_asked = false;
@@ -301,15 +302,30 @@ impl State {
             self.child_stopped(then, fx);
             return;
         };
-        if child.gone && child.drained {
+        let (no, ended, over) = (child.no, child.exit.is_some(), child.gone && child.drained);
+        self.supersede_on(no, fx);
+        if over || self.take_back_start(no) {
             self.child_stopped(then, fx);
             return;
         }
-        let no = child.no;
-        if child.exit.is_none() {
+        if !ended {
             self.intend(Todo::StopChild { child: no, now: false });
         }
         self.set_phase(Phase::Stopping { then });
+    }
+
+    /// A child that could not be started yet need not be stopped.
+    fn take_back_start(&mut self, no: ChildNo) -> bool {
+        let failed = |id| self.retries.contains_key(&id);
+        let at = self.memory.todo.iter().position(|intent| {
+            matches!(intent.todo, Todo::StartChild { child, .. } if child == no) && failed(intent.id)
+        });
+        if let Some(at) = at {
+            let intent = self.memory.todo.remove(at);
+            self.retries.remove(&intent.id);
+            self.note(format!("child {no} is not started any more"));
+        }
+        at.is_some()
     }
 
     /// Ends the run.
@@ -319,6 +335,8 @@ impl State {
             _ => Level::Error,
         };
         self.run_ends_for_attempts(&why, fx);
+        // Nothing is started any more, and nobody waits for a rule's command.
+        self.memory.todo.retain(|intent| !matches!(intent.todo, Todo::StartChild { .. } | Todo::RunCommand { .. }));
         let code_in_words = if code == 0 { String::new() } else { format!(" (exit code {code})") };
         fx.say(level, format!("run over: {why}{code_in_words}"));
         if code != 0 {
@@ -340,6 +358,9 @@ impl State {
 
     pub(super) fn give_up_when_unseen(&mut self, fx: &mut Effects) {
         let Some((since, why)) = self.unseen.clone() else { return };
+        if let Phase::Over { .. } = self.memory.phase {
+            return;
+        }
         if self.memory.watched.since(since) >= LOST_SIGHT_AFTER {
             self.end(LOST_SIGHT, format!("lost sight of the child for too long: {why}; it may still be alive"), fx);
         }

@@ -58,6 +58,8 @@ pub struct Memory {
     pub todo: Vec<Intent>,
     /// Number of the last intent.
     pub last_todo: u64,
+    /// What the metrics of the newest child say.
+    pub progress: BTreeMap<DetectorName, Progress>,
     /// When the run was last known to be healthy.
     pub last_healthy: Option<Utc>,
     /// Watched time.
@@ -206,6 +208,15 @@ pub struct DetectorFacts {
     pub incidents: u64,
 }
 
+/// A metric of a child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Its newest value.
+    pub value: f64,
+    /// It has fallen: it is no counter, and says nothing about how far the work has come.
+    pub falls: bool,
+}
+
 /// Detections of one cascade.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gathering {
@@ -226,6 +237,8 @@ pub struct Gathering {
 impl Gathering {
     /// Most detections kept whole.
     pub const MAX_CANDIDATES: usize = 16;
+    /// Most bytes of traces kept in all; what is beyond keeps its first lines and frames.
+    pub const MAX_BULK: usize = 512 * 1024;
 }
 
 /// An incident that may still be counted in, joined or verified.
@@ -233,6 +246,8 @@ impl Gathering {
 pub struct IncidentNote {
     /// The incident without the bulk of its trace and without its actions.
     pub incident: Incident,
+    /// When it was settled.
+    pub opened: Watched,
     /// When its last detection was seen.
     pub last: Watched,
     /// Last line of it; 0 where none is meant.
@@ -274,6 +289,6 @@ pub struct Attempt {
     pub child: Option<(ChildNo, Watched)>,
     /// Something else failed meanwhile: it cannot be kept any more.
     pub tainted: Option<String>,
-    /// Progress at the failure, where a metric was known: the fix must go beyond.
-    pub point_of_failure: Option<f64>,
+    /// Progress at the failure, where a counter was known: the fix must go beyond.
+    pub point_of_failure: Option<(DetectorName, f64)>,
 }

@@ -52,6 +52,10 @@ impl Recorder {
             *value = redactor.redact_named(name, value);
         }
         let before = &before;
+        if again {
+            // Half of it may be on disk since a power cut; whose it is, the id says: names are never given twice.
+            store.discard_incident(&incident.id).map_err(|error| error.to_string())?;
+        }
         let mut files = Files::default();
         let mut view = ReportView {
             incident: incident.clone(),
@@ -143,39 +147,10 @@ fn is_missing(error: &ReadError) -> bool {
     matches!(error, ReadError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// Applies a change; a second time it changes nothing.
 fn change_view(view: &mut ReportView, change: &IncidentChange) {
-    let incident = &mut view.incident;
-    match change {
-        IncidentChange::Exit { exit } => incident.exit = Some(exit.clone()),
-        IncidentChange::Counted { counted } => {
-            // These are all that were counted later: what was settled with the root stays.
-            for later in counted {
-                match incident.counted.iter_mut().find(|one| one.detector == later.detector && one.line == later.line) {
-                    Some(same) => *same = later.clone(),
-                    None => incident.counted.push(later.clone()),
-                }
-            }
-        }
-        IncidentChange::Action { action } => {
-            if incident.actions.iter().all(|one| one.attempt != action.attempt) {
-                incident.actions.push(action.clone());
-            }
-            incident.not_acted = None;
-        }
-        IncidentChange::Details { attempt, details } => {
-            if let Some(action) = incident.actions.iter_mut().find(|one| one.attempt == *attempt) {
-                let new: Vec<_> = details.iter().filter(|detail| !action.details.contains(detail)).cloned().collect();
-                action.details.extend(new);
-            }
-        }
-        IncidentChange::NotActed { why } => incident.not_acted = Some(why.clone()),
-        IncidentChange::Verdict { attempt, fallen } => {
-            if let Some(action) = incident.actions.iter_mut().find(|one| one.attempt == *attempt) {
-                action.verdict = Some(fallen.clone());
-            }
-        }
-        IncidentChange::Changes { changes } => view.changes = (**changes).clone(),
+    change.apply(&mut view.incident);
+    if let IncidentChange::Changes { changes } = change {
+        view.changes = (**changes).clone();
     }
 }
 

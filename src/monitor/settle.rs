@@ -21,6 +21,8 @@ const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
 const EXIT_FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
 /// … and so does one after so few further lines.
 const EXIT_FOLLOWS_LINES: u64 = 50;
+/// … in at most this time.
+const EXIT_FOLLOWS_SLOWLY: Duration = Duration::from_secs(300);
 
 impl State {
     /// Part of a stream was scanned.
@@ -49,12 +51,27 @@ impl State {
         if Some(report.child) != self.child_no() {
             return;
         }
-        for (detector, count) in report.counted {
-            self.count_totals(&detector, DetectorKind::Pattern, count);
-            self.count_matches(&detector, count);
-        }
         for detection in report.detections {
             self.detected(detection, report.child, fx);
+        }
+        for (detector, count) in report.counted {
+            self.count_totals(&detector, DetectorKind::Pattern, count);
+            if self.threshold(&detector).is_some() {
+                self.count_matches(&detector, count);
+            } else {
+                self.count_among(detector, count, report.child);
+            }
+        }
+    }
+
+    /// Detections that came without their text belong to the cascade or the incident of their detector.
+    fn count_among(&mut self, detector: DetectorName, count: u64, child: ChildNo) {
+        let more = Counted { detector, kind: DetectorKind::Pattern, count, message: String::new(), line: 0 };
+        if let Some(gathering) = &mut self.memory.gathering {
+            merge(&mut gathering.others, more);
+        } else if let Some(note) = self.memory.incidents.iter_mut().rfind(|note| note.incident.child == child) {
+            merge(&mut note.counted, more);
+            note.unwritten = true;
         }
     }
 
@@ -128,7 +145,9 @@ impl State {
         });
         gathering.last = now;
         if gathering.candidates.len() < Gathering::MAX_CANDIDATES {
-            gathering.candidates.push(detection);
+            let bulk: usize =
+                gathering.candidates.iter().filter_map(|one| one.trace.as_ref()).map(|one| one.text.len()).sum();
+            gathering.candidates.push(within(detection, Gathering::MAX_BULK.saturating_sub(bulk)));
         } else {
             count_one(&mut gathering.others, &detection);
         }
@@ -224,6 +243,7 @@ impl State {
         self.write_down(&decision, &mut incident);
         self.memory.incidents.push(IncidentNote {
             incident: slim(&incident),
+            opened: now,
             last: now,
             last_line: incident.root.lines.1,
             counted: Vec::new(),
@@ -232,6 +252,9 @@ impl State {
             verdict: None,
         });
         let surplus = self.memory.incidents.len().saturating_sub(Memory::MAX_INCIDENTS);
+        if surplus > 0 {
+            self.write_counts();
+        }
         self.memory.incidents.drain(..surplus);
         let slim = slim(&incident);
         let (since, files) = (self.last_healthy(&incident), files_of_frames(&incident));
@@ -274,7 +297,8 @@ impl State {
                     && note.incident.exit.is_none()
                     && note.incident.severity >= Severity::Error
                     && (now.since(note.last) <= EXIT_FOLLOWS_WITHIN
-                        || lines.saturating_sub(note.last_line) <= EXIT_FOLLOWS_LINES)
+                        || (lines.saturating_sub(note.last_line) <= EXIT_FOLLOWS_LINES
+                            && now.since(note.last) <= EXIT_FOLLOWS_SLOWLY))
             });
         }
         let cooldown = self.config.detectors.iter().find(|detector| detector.name == root.detector)?.cooldown;
@@ -283,7 +307,7 @@ impl State {
             of_child(&note)
                 && note.incident.fingerprint == print
                 && !cooldown.is_zero()
-                && now.since(note.last) <= cooldown
+                && now.since(note.opened) <= cooldown
         })
     }
 
@@ -310,6 +334,8 @@ impl State {
             self.failure_seen(&incident, fx);
             return self.decide_again(&incident, fx);
         }
+        let incident = note.incident.clone();
+        self.failure_goes_on(&incident, fx);
         // A storm must not rewrite the report each time.
         if total.is_power_of_two() {
             self.write_counts();
@@ -394,11 +420,35 @@ fn slim(incident: &Incident) -> Incident {
     let mut slim = incident.clone();
     if let Some(trace) = &mut slim.root.trace {
         trace.text.clear();
+        trace.message.clear();
         trace.frames.clear();
     }
+    slim.root.captures.clear();
     slim.actions.clear();
     slim.recent_metric.clear();
     slim
+}
+
+/// The detection with as much of its trace as there is room for. What JSON would blow up is replaced on the way.
+fn within(mut detection: Detection, room: usize) -> Detection {
+    const ALWAYS: usize = 4 * 1024;
+    const FRAMES: usize = 64;
+    if let Some(trace) = &mut detection.trace {
+        let harmless = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
+        trace.text = trace.text.chars().map(harmless).collect();
+        let room = room.max(ALWAYS);
+        if trace.text.len() > room {
+            let end = (0..=room).rev().find(|at| trace.text.is_char_boundary(*at)).unwrap_or(0);
+            trace.text.truncate(end);
+            trace.cut = true;
+            // The innermost frames are at either end.
+            let surplus = trace.frames.len().saturating_sub(FRAMES);
+            if surplus > 0 && trace.in_app_top.is_none_or(|top| top < FRAMES / 2) {
+                trace.frames.truncate(FRAMES);
+            }
+        }
+    }
+    detection
 }
 
 fn count_one(counted: &mut Vec<Counted>, detection: &Detection) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::memory::{ChildFacts, Memory, Phase};
+use super::memory::{ChildFacts, Memory, Phase, Progress};
 use super::todo::TodoId;
 use crate::config::{Config, OnTerminate, What};
 use crate::detect::StallClock;
@@ -41,6 +41,8 @@ pub struct State {
     pub(super) interrupted: bool,
     pub(super) drain_asked: bool,
     pub(super) touched: bool,
+    /// The last intent of the steps before this one.
+    pub(super) before_step: TodoId,
     pub(super) left: bool,
 }
 
@@ -85,6 +87,7 @@ impl State {
             interrupted: false,
             drain_asked: false,
             touched: false,
+            before_step: TodoId(0),
             left: false,
         };
         state.rearm_stalls();
@@ -140,6 +143,18 @@ impl State {
     }
 
     pub(super) fn remember_metric(&mut self, detector: &DetectorName, value: &str) {
+        if let Some(number) = value.parse::<f64>().ok().filter(|number| number.is_finite()) {
+            match self.memory.progress.get_mut(detector) {
+                Some(progress) => {
+                    progress.falls |= number < progress.value;
+                    progress.value = number;
+                }
+                None => {
+                    let first = Progress { value: number, falls: false };
+                    self.memory.progress.insert(detector.clone(), first);
+                }
+            }
+        }
         let values = self.metrics.entry(detector.clone()).or_default();
         if values.back().is_some_and(|last| last == value) {
             return;
@@ -150,9 +165,10 @@ impl State {
         }
     }
 
-    /// Latest value of any metric that is a number.
-    pub(super) fn progress(&self) -> Option<f64> {
-        self.metrics.values().filter_map(|values| values.back()?.parse::<f64>().ok()).find(|value| value.is_finite())
+    /// How far the newest child has come, where one of its metrics is a counter.
+    pub(super) fn progress(&self) -> Option<(DetectorName, f64)> {
+        let counter = self.memory.progress.iter().find(|(_, progress)| !progress.falls);
+        counter.map(|(detector, progress)| (detector.clone(), progress.value))
     }
 
     pub(super) fn child_mut(&mut self, no: ChildNo) -> Option<&mut ChildFacts> {
@@ -187,7 +203,9 @@ impl WatchClock {
     pub(super) fn advance(&mut self, watched: &mut Watched, now: Mono) {
         let passed = now.since(self.last);
         self.last = now;
-        let counted = passed.min(self.planned.unwrap_or(Duration::MAX).saturating_add(SLACK)) + self.rest;
+        // Of a wait that took longer than planned nobody knows how much was really watched.
+        let planned = self.planned.unwrap_or(Duration::MAX);
+        let counted = if passed > planned.saturating_add(SLACK) { SLACK } else { passed } + self.rest;
         let millis = Duration::from_millis(u64::try_from(counted.as_millis()).unwrap_or(u64::MAX));
         self.rest = counted.saturating_sub(millis);
         self.planned = Some(Duration::ZERO);

@@ -23,6 +23,7 @@ impl State {
             return fx;
         }
         self.utc = now.utc;
+        self.before_step = TodoId(self.memory.last_todo);
         self.clock.advance(&mut self.memory.watched, now.mono);
         self.take(event, &mut fx);
         self.pass_time(&mut fx);

@@ -157,6 +157,57 @@ pub enum IncidentChange {
     },
 }
 
+impl IncidentChange {
+    /// Makes the change; a second time it changes nothing. What is not part of the incident itself is left to the record.
+    pub fn apply(&self, incident: &mut Incident) {
+        match self {
+            Self::Exit { exit } => incident.exit = Some(exit.clone()),
+            Self::Counted { counted } => {
+                // These are all that were counted later: what was settled with the root stays.
+                for later in counted {
+                    let same = |one: &&mut Counted| one.detector == later.detector && one.line == later.line;
+                    match incident.counted.iter_mut().find(same) {
+                        Some(same) => *same = later.clone(),
+                        None => incident.counted.push(later.clone()),
+                    }
+                }
+            }
+            Self::Action { action } => {
+                if incident.actions.iter().all(|one| one.attempt != action.attempt) {
+                    incident.actions.push(action.clone());
+                }
+                incident.not_acted = None;
+            }
+            Self::Details { attempt, details } => {
+                if let Some(action) = incident.actions.iter_mut().find(|one| one.attempt == *attempt) {
+                    let new: Vec<_> =
+                        details.iter().filter(|detail| !action.details.contains(detail)).cloned().collect();
+                    action.details.extend(new);
+                }
+            }
+            Self::NotActed { why } => incident.not_acted = Some(why.clone()),
+            Self::Verdict { attempt, fallen } => {
+                if let Some(action) = incident.actions.iter_mut().find(|one| one.attempt == *attempt) {
+                    action.verdict = Some(fallen.clone());
+                }
+            }
+            Self::Changes { .. } => {}
+        }
+    }
+
+    /// Whether it may as well be made before the incident is written.
+    pub fn is_of_incident(&self) -> bool {
+        match self {
+            Self::Exit { .. }
+            | Self::Action { .. }
+            | Self::Details { .. }
+            | Self::NotActed { .. }
+            | Self::Verdict { .. } => true,
+            Self::Counted { .. } | Self::Changes { .. } => false,
+        }
+    }
+}
+
 /// A row of `attempts.tsv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LedgerRow {

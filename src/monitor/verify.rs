@@ -12,6 +12,9 @@ use crate::ids::{AttemptNo, ChildNo};
 use crate::incident::{Incident, VerdictFallen};
 use crate::time::Watched;
 
+/// Windows that a fix has to get beyond the point of failure.
+const PATIENCE: u32 = 3;
+
 impl State {
     /// The attempt is proven by the next child.
     pub(super) fn attempt_restarts(&mut self, no: AttemptNo) {
@@ -59,9 +62,6 @@ impl State {
 
     /// Something failed: what is being verified has not held.
     pub(super) fn failure_seen(&mut self, incident: &Incident, fx: &mut Effects) {
-        if incident.severity < Severity::Error {
-            return;
-        }
         let died = self.ended_exit().is_some();
         let judged: Vec<_> = self
             .memory
@@ -83,6 +83,8 @@ impl State {
                     &format!("detector `{}` fired again, see {}", incident.root.detector, incident.id),
                     fx,
                 );
+            } else if incident.severity < Severity::Error {
+                // A warning about something else says nothing about the fix.
             } else if died {
                 self.let_fall(
                     no,
@@ -111,7 +113,7 @@ impl State {
                 self.let_fall(attempt.no, Verdict::Crashed, "the child did not live", fx);
             } else if let Some(why) = &attempt.tainted {
                 self.let_fall(attempt.no, Verdict::Unverified, why, fx);
-            } else if let Some(why) = self.short_of_failure(&attempt) {
+            } else if let Some(why) = self.short_of_failure(&attempt).filter(|_| self.progress_on(&attempt).is_some()) {
                 self.let_fall(attempt.no, Verdict::Unverified, &format!("the command ended early: {why}"), fx);
             } else {
                 self.let_fall(attempt.no, Verdict::Kept, "the command has finished its work", fx);
@@ -119,16 +121,30 @@ impl State {
         }
     }
 
-    fn short_of_failure(&self, attempt: &Attempt) -> Option<String> {
-        let (then, now) = (attempt.point_of_failure?, self.progress()?);
-        (now <= then).then(|| format!("progress is at {now}, and it failed at {then}"))
+    /// Newest value of the metric that told how far the failed child had come.
+    fn progress_on(&self, attempt: &Attempt) -> Option<f64> {
+        let (detector, _) = attempt.point_of_failure.as_ref()?;
+        self.memory.progress.get(detector).map(|progress| progress.value)
     }
 
+    fn short_of_failure(&self, attempt: &Attempt) -> Option<String> {
+        let (_, then) = attempt.point_of_failure.as_ref()?;
+        match self.progress_on(attempt) {
+            Some(now) if now > *then => None,
+            Some(now) => Some(format!("progress is at {now}, and it failed at {then}")),
+            None => Some(format!("no progress was seen, and it failed at {then}")),
+        }
+    }
+
+    /// When a verdict falls by time: after the window, or, where the point of failure is not passed, after
+    /// [`PATIENCE`] windows. A window of zero asks for the end of the work.
     fn verify_due(&self, attempt: &Attempt) -> Option<Watched> {
         let (child, since) = attempt.child?;
-        let alive = self.child_is_alive() && self.child_no() == Some(child);
-        (alive && !(attempt.tainted.is_none() && self.short_of_failure(attempt).is_some()))
-            .then(|| since + self.config.healing.verify_window)
+        let window = self.config.healing.verify_window;
+        let alive = self.child_is_alive() && self.child_no() == Some(child) && self.unseen.is_none();
+        let short = attempt.tainted.is_none() && self.short_of_failure(attempt).is_some();
+        let wait = if short { window.saturating_mul(PATIENCE) } else { window };
+        (alive && !window.is_zero()).then(|| since + wait)
     }
 
     pub(super) fn verify_deadline(&self) -> Option<Watched> {
@@ -150,7 +166,7 @@ impl State {
         }
         let window = self.config.healing.verify_window.as_secs();
         for attempt in due {
-            match attempt.tainted {
+            match attempt.tainted.clone().or_else(|| self.short_of_failure(&attempt)) {
                 Some(why) => self.let_fall(attempt.no, Verdict::Unverified, &why, fx),
                 None => self.let_fall(
                     attempt.no,
@@ -184,6 +200,8 @@ impl State {
             fx.notify(NotificationKind::Regression, title, Some(attempt.incident.clone()));
         }
         match verdict {
+            // What changed nothing has mended nothing, either.
+            Verdict::Kept if matches!(attempt.action.as_str(), "ignore" | "notify") => {}
             Verdict::Kept => {
                 self.memory.restarts.verified();
                 self.memory.last_healthy = Some(self.utc);
@@ -204,6 +222,28 @@ impl State {
         }
     }
 
+    /// A child is being stopped: what was to be proven on it will not be.
+    pub(super) fn supersede_on(&mut self, no: ChildNo, fx: &mut Effects) {
+        let on_it = |attempt: &&Attempt| attempt.child.is_some_and(|(child, _)| child == no);
+        let all: Vec<AttemptNo> = self.memory.attempts.iter().filter(on_it).map(|attempt| attempt.no).collect();
+        for attempt in all {
+            self.let_fall(attempt, Verdict::Superseded, "the child was stopped before it was proven", fx);
+        }
+    }
+
+    /// The failure that an attempt was for goes on in the same child.
+    pub(super) fn failure_goes_on(&mut self, incident: &Incident, fx: &mut Effects) {
+        let now = self.memory.watched;
+        let of_it = |attempt: &&Attempt| {
+            attempt.incident == incident.id
+                && attempt.child.is_some_and(|(child, since)| child == incident.child && since < now)
+        };
+        let all: Vec<AttemptNo> = self.memory.attempts.iter().filter(of_it).map(|attempt| attempt.no).collect();
+        for attempt in all {
+            self.let_fall(attempt, Verdict::Regressed, &format!("seen again in {}", incident.id), fx);
+        }
+    }
+
     pub(super) fn run_ends_for_attempts(&mut self, why: &str, fx: &mut Effects) {
         for no in self.pending_attempts() {
             self.let_fall(no, Verdict::Unverified, &format!("the run ended first: {why}"), fx);
@@ -216,7 +256,8 @@ impl State {
 
     pub(super) fn healthy_deadline(&self) -> Option<Watched> {
         let after = self.config.process.restart_policy.reset_after_healthy;
-        let pending = self.memory.restarts.unverified > 0 && !after.is_zero() && self.child_is_alive();
+        let pending =
+            self.memory.restarts.unverified > 0 && !after.is_zero() && self.child_is_alive() && self.unseen.is_none();
         let up = self.memory.child.as_ref().and_then(|child| child.up)?;
         let last_failure = self.memory.history.last().map_or(up, |(_, at)| up.max(*at));
         pending.then(|| last_failure + after)

@@ -2,6 +2,8 @@
 
 use std::{fs, io};
 
+use serde::{Deserialize, Serialize};
+
 use crate::monitor::status::ProcessIdentity;
 use crate::os::proc;
 
@@ -11,6 +13,43 @@ use crate::os::proc;
 /// When `/proc` cannot be read.
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// Where a name of this machine that survives its restarts is kept (machine-id(5)).
+const MACHINE_ID: &str = "/etc/machine-id";
+
+/// The nodename of uname(2).
+const NODENAME: &str = "/proc/sys/kernel/hostname";
+
+/// Which machine this is: its name, and its machine id where it has one.
+///
+/// Both, because neither is enough: machines that start from one image share the id, and names are given anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name, for people, too; empty where it cannot be read.
+    pub name: String,
+    /// `/etc/machine-id`; absent where there is none or it may not be read.
+    #[serde(default)]
+    pub machine_id: Option<String>,
+}
+
+impl Host {
+    /// The machine that this process runs on.
+    pub fn this() -> Self {
+        let id = fs::read_to_string(MACHINE_ID).ok().map(|id| id.trim().to_owned());
+        Self {
+            name: fs::read_to_string(NODENAME).unwrap_or_default().trim().to_owned(),
+            // machine-id(5): `uninitialized` in images that have not been started yet.
+            machine_id: id.filter(|id| !id.is_empty() && id != "uninitialized"),
+        }
+    }
+
+    /// Whether this machine may be another one than that. What is missing tells nothing.
+    pub fn is_other_than(&self, that: &Self) -> bool {
+        let other_id = matches!((&self.machine_id, &that.machine_id), (Some(a), Some(b)) if a != b);
+        let other_name = !self.name.is_empty() && !that.name.is_empty() && self.name != that.name;
+        other_id || other_name
+    }
 }
 
 /// This process.
@@ -70,6 +109,23 @@ mod tests {
         assert!(!is_alive(&later), "another start time is another process");
         let other_boot = ProcessIdentity { boot_id: "x".into(), ..own };
         assert!(!is_alive(&other_boot), "another boot is another process");
+    }
+
+    #[test]
+    fn another_machine_is_told_by_id_and_by_name() {
+        let host = |name: &str, id: Option<&str>| Host { name: name.into(), machine_id: id.map(Into::into) };
+        let rows = [
+            ("itself", host("a", Some("1")), false),
+            ("other id", host("a", Some("2")), true),
+            ("other name, as of machines that share an image", host("b", Some("1")), true),
+            ("no id", host("a", None), false),
+            ("no id and another name", host("b", None), true),
+            ("no name", host("", Some("1")), false),
+        ];
+        for (case, other, expected) in rows {
+            assert_eq!(other.is_other_than(&host("a", Some("1"))), expected, "{case}");
+        }
+        assert!(!Host::this().is_other_than(&Host::this()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! flock(2), by way of [`File::try_lock`]. On NFS the Linux client passes it on to the server as a byte-range lock, so it
 //! holds between machines where the server does locking; with `nolock`/`local_lock` it holds on one machine only.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
 
 use crate::monitor::status::ProcessIdentity;
 use crate::os::clock::SystemClock;
 use crate::os::error::{At, AtExt};
 use crate::os::file::{LastLink, read_capped};
+use crate::os::identity::Host;
 use crate::os::{identity, wait};
 
 /// More than any identity needs.
@@ -30,15 +33,48 @@ const TRY_AGAIN: Duration = Duration::from_millis(5);
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody else has it.
-    #[error("held by {}", by.as_ref().map_or_else(|| "another process".to_owned(), |p| format!("process {}", p.pid)))]
+    #[error("held by {}", by.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
     Held {
-        /// Who, if the file says so (not yet when it was taken a moment ago; on another machine with a shared file system
-        /// the boot id is not ours).
-        by: Option<ProcessIdentity>,
+        /// Who, if the file says so (not yet when it was taken a moment ago).
+        by: Option<Holder>,
     },
     /// The operating system refused.
     #[error(transparent)]
     Os(#[from] At),
+}
+
+/// Who has a lock: `process 17`, or ``process 17 on host `a` ``.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Process id there.
+    pub pid: u32,
+    /// Name of its machine, when that is not this one.
+    pub host: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)?;
+        self.host.as_ref().map_or(Ok(()), |host| write!(f, " on host `{host}`"))
+    }
+}
+
+/// What is in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Signature {
+    #[serde(flatten)]
+    process: ProcessIdentity,
+    /// Absent in files of older versions.
+    #[serde(default)]
+    host: Option<Host>,
+}
+
+impl Signature {
+    fn holder(self) -> Holder {
+        let same_boot = identity::boot_id().is_ok_and(|boot_id| boot_id == self.process.boot_id);
+        let host = self.host.filter(|host| !same_boot && host.is_other_than(&Host::this()));
+        Holder { pid: self.process.pid, host: host.map(|host| host.name) }
+    }
 }
 
 /// A lock that is held as long as this value lives.
@@ -71,9 +107,9 @@ impl DirLock {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     let by = written(path).unwrap_or(None);
-                    let living = by.as_ref().is_some_and(identity::is_alive);
+                    let living = by.as_ref().is_some_and(|by| identity::is_alive(&by.process));
                     if living || SystemClock::mono() >= until {
-                        return Err(LockError::Held { by });
+                        return Err(LockError::Held { by: by.map(Signature::holder) });
                     }
                     let _ = wait::wait(&[], Some(TRY_AGAIN)).at(path, "wait for lock")?;
                     continue;
@@ -112,8 +148,9 @@ impl DirLock {
     }
 
     fn sign(&self) -> Result<(), At> {
-        let who = identity::this_process().at(&self.path, "tell own identity for")?;
-        let text = serde_json::to_vec(&who).map_err(io::Error::from).at(&self.path, "write lock")?;
+        let process = identity::this_process().at(&self.path, "tell own identity for")?;
+        let signature = Signature { process, host: Some(Host::this()) };
+        let text = serde_json::to_vec(&signature).map_err(io::Error::from).at(&self.path, "write lock")?;
         self.file.set_len(0).at(&self.path, "write lock")?;
         (&self.file).write_all(&text).at(&self.path, "write lock")
     }
@@ -133,10 +170,10 @@ impl Drop for DirLock {
 /// # Errors
 /// When the file exists and cannot be read.
 pub fn holder(path: &Path) -> Result<Option<ProcessIdentity>, At> {
-    Ok(written(path)?.filter(identity::is_alive))
+    Ok(written(path)?.map(|by| by.process).filter(identity::is_alive))
 }
 
-fn written(path: &Path) -> Result<Option<ProcessIdentity>, At> {
+fn written(path: &Path) -> Result<Option<Signature>, At> {
     match read_capped(path, MAX_CONTENT, LastLink::Refuse) {
         Ok(content) => Ok(serde_json::from_slice(&content.bytes).ok()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -157,7 +194,7 @@ mod tests {
         let own = identity::this_process().unwrap();
         assert_eq!(holder(&path).unwrap().as_ref(), Some(&own));
         match DirLock::acquire(&path) {
-            Err(LockError::Held { by: Some(by) }) => assert_eq!(by, own),
+            Err(LockError::Held { by: Some(by) }) => assert_eq!(by, Holder { pid: own.pid, host: None }),
             other => panic!("{other:?}"),
         }
         drop(lock);
@@ -179,6 +216,30 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             assert_eq!(holder(&path).unwrap(), None, "{case}");
             drop(DirLock::acquire(&path).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_holder_on_another_machine_is_named_with_it() {
+        let own = identity::this_process().unwrap();
+        let there = ProcessIdentity { pid: 17, boot_id: "another".into(), ..own.clone() };
+        let far = Some(Host { name: "far-away".into(), machine_id: None });
+        let rows = [
+            ("another machine", &there, far.clone(), "held by process 17 on host `far-away`".to_owned()),
+            ("an older version", &there, None, "held by process 17".to_owned()),
+            ("a container here", &own, far, format!("held by process {}", own.pid)),
+        ];
+        for (case, process, host, expected) in rows {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("lock");
+            let text = match host {
+                Some(host) => serde_json::to_vec(&Signature { process: process.clone(), host: Some(host) }),
+                None => serde_json::to_vec(process),
+            };
+            std::fs::write(&path, text.unwrap()).unwrap();
+            let other = File::open(&path).unwrap();
+            other.try_lock().unwrap();
+            assert_eq!(DirLock::acquire(&path).unwrap_err().to_string(), expected, "{case}");
         }
     }
 

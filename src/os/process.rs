@@ -4,13 +4,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use crate::monitor::status::ProcessIdentity;
-use crate::os::{identity, proc};
+use crate::os::{identity, proc, wait};
 
 /// A handle of a process that no other process can take the place of (pidfd_open(2)); readable when it has ended.
 ///
@@ -30,8 +31,13 @@ pub fn pidfd_of(process: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
         Err(e) if is_no_process(&e) => return Ok(None),
         Err(e) => return Err(e),
     };
-    // Looked at after the handle was taken: what is alive under this number now is what the handle means.
-    Ok(identity::check(process)?.then_some(fd))
+    // Looked at after the handle was taken: what has this number now is what the handle means. Only the handle tells whether
+    // it has ended: a process whose first thread has ended looks like a zombie as long as the others run.
+    let is_it = match proc::stat(process.pid)? {
+        Some(stat) => stat.start_time == process.start_time && identity::boot_id()? == process.boot_id,
+        None => false,
+    };
+    Ok((is_it && !wait::wait(&[fd.as_fd()], Some(Duration::ZERO))?.any()).then_some(fd))
 }
 
 /// Sends a signal to the process of a handle. `Ok(false)`: it has ended.
@@ -219,10 +225,77 @@ pub fn reap_any() -> io::Result<Family> {
     }
 }
 
+/// Reaps what others have left to us when we are process 1 (of a container), so that zombies do not pile up; nothing
+/// otherwise. To be called when a child has ended. `is_ours` tells the processes that somebody here still waits for: the
+/// pids of all jobs. Gives the number of those reaped; never blocks.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn reap_strangers(is_ours: impl Fn(u32) -> bool) -> io::Result<usize> {
+    if std::process::id() == 1 { reap_those(|pid| !is_ours(pid)) } else { Ok(0) }
+}
+
+/// Reaps children that have ended, of those that are wanted.
+fn reap_those(wanted: impl Fn(u32) -> bool) -> io::Result<usize> {
+    let look_only = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // The common case costs one call. The one that it finds may be ours and hide others, so all are looked at.
+    if !matches!(waitid(WaitId::All, look_only), Ok(Some(_))) {
+        return Ok(0);
+    }
+    let own = std::process::id();
+    let mut reaped = 0;
+    for stat in proc::all()?.into_iter().filter(|stat| stat.ppid == own && stat.is_gone() && wanted(stat.pid)) {
+        // A child of ours that is not reaped keeps its number, so it is still the one that was seen.
+        let taken = waitid(WaitId::Pid(number(stat.pid)?), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        reaped += usize::from(matches!(taken, Ok(Some(_))));
+    }
+    Ok(reaped)
+}
+
 fn number(pid: u32) -> io::Result<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
 fn is_no_process(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_reaped_and_what_is_waited_for_is_not() {
+        let mut ours = Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
+        let strangers: Vec<_> = (0..3).map(|_| Command::new("true").spawn().unwrap().id()).collect();
+        for pid in strangers.iter().copied().chain([ours.id()]) {
+            let handle = pidfd(pid).unwrap();
+            assert!(wait::wait(&[handle.as_fd()], Some(Duration::from_secs(30))).unwrap().any());
+        }
+        assert_eq!(reap_strangers(|_| false).unwrap(), 0, "this is not process 1");
+        assert_eq!(reap_those(|pid| strangers.contains(&pid)).unwrap(), 3);
+        assert_eq!(reap_those(|pid| strangers.contains(&pid)).unwrap(), 0);
+        assert_eq!(ours.wait().unwrap().code(), Some(3));
+    }
+
+    #[test]
+    fn a_handle_means_a_process_that_has_not_ended() {
+        let own = identity::this_process().unwrap();
+        assert!(pidfd_of(&own).unwrap().is_some());
+        for other in [
+            ProcessIdentity { start_time: own.start_time + 1, ..own.clone() },
+            ProcessIdentity { boot_id: "another".into(), ..own.clone() },
+            // pid_max is at most 4194304 (proc(5)).
+            ProcessIdentity { pid: 4_194_305, ..own },
+        ] {
+            assert!(pidfd_of(&other).unwrap().is_none(), "{other:?}");
+        }
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let known = identity::of(child.id()).unwrap();
+        child.kill().unwrap();
+        let handle = pidfd(child.id()).unwrap();
+        assert!(wait::wait(&[handle.as_fd()], Some(Duration::from_secs(30))).unwrap().any());
+        assert!(pidfd_of(&known).unwrap().is_none(), "a zombie has ended");
+        child.wait().unwrap();
+    }
 }

@@ -84,15 +84,16 @@ pub(super) fn create(store: &mut Store, new: &NewIncident<'_>) -> Result<Written
     let folder = store.layout.incident(&new.incident.id);
     let incidents = store.layout.incidents();
     let temp = disk::temp_beside(&folder);
-    let row = match fill(&temp, &folder, new) {
-        Ok(row) => row,
+    let (row, written) = match fill(&temp, &folder, new) {
+        Ok(filled) => filled,
         Err(error) => {
             abandon(&temp);
             return Err(error).write_at("write", &folder);
         }
     };
-    // The row is written before the rename is flushed: readers see both at once, and one flush of the file system's own
-    // journal then covers both. A power cut in between leaves one without the other, which `sentry doctor --fix` mends.
+    // Readers see the folder and its row before either is flushed: nobody waits for the disk to read what has happened. That
+    // is safe because the intent to write this incident is in the journal, flushed, until this function has returned: after a
+    // power cut in between it is written again (`Store::discard_incident`), and `sentry doctor --fix` mends the rest.
     let listed = row.to_line().and_then(|line| store.index_file()?.append(&line, Durability::Cached));
     if let Err(error) = listed {
         // Nobody has been told of it yet. What cannot even be moved back is found by `sentry doctor`.
@@ -104,9 +105,23 @@ pub(super) fn create(store: &mut Store, new: &NewIncident<'_>) -> Result<Written
     }
     // Readers have seen it by now, so a flush that fails is told and nothing is undone.
     let index = store.layout.index();
-    let flushed = file::sync_dir(&incidents)
+    let flushed = flush_together(&written)
+        .write_at("flush", &folder)
+        .and_then(|()| file::sync_dir(&incidents))
         .and_then(|()| store.index_file().and_then(|file| file.flush(Durability::Flushed)).write_at("flush", &index));
     Ok(Written { row, unflushed: flushed.err() })
+}
+
+/// Removes the folder of an incident that is to be written again.
+pub(super) fn discard(layout: &Layout, id: &IncidentId) -> Result<(), WriteError> {
+    let folder = layout.incident(id);
+    if !is_folder_name(id.as_str()) {
+        return Err(invalid("this is no name for an incident")).write_at("remove", &folder);
+    }
+    match remove_tree(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).write_at("remove", &folder),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Best effort: the first error is the one to tell, and a leftover is swept by the next writer.
@@ -114,8 +129,8 @@ fn abandon(path: &Path) {
     let _ = remove_tree(path);
 }
 
-/// Writes all files below `temp`, puts them on disk and gives the folder its name.
-fn fill(temp: &Path, folder: &Path, new: &NewIncident<'_>) -> io::Result<IndexRow> {
+/// Writes all files below `temp` and gives the folder its name. The files and folders are open, to be flushed.
+fn fill(temp: &Path, folder: &Path, new: &NewIncident<'_>) -> io::Result<(IndexRow, Vec<File>)> {
     if !is_folder_name(new.incident.id.as_str()) {
         return Err(invalid("this is no name for an incident"));
     }
@@ -146,9 +161,8 @@ fn fill(temp: &Path, folder: &Path, new: &NewIncident<'_>) -> io::Result<IndexRo
     for subfolder in subfolders.iter().map(PathBuf::as_path).chain([Path::new("")]) {
         written.push(File::open(temp.join(subfolder))?);
     }
-    flush_together(&written)?;
     fs::rename(temp, folder)?;
-    Ok(IndexRow::of(new.incident, new.rule.cloned(), new.action.map(str::to_owned), bytes))
+    Ok((IndexRow::of(new.incident, new.rule.cloned(), new.action.map(str::to_owned), bytes), written))
 }
 
 /// Puts all files (and folders: their names) on disk.

@@ -188,6 +188,14 @@ impl Store {
         fs::symlink_metadata(path).is_ok()
     }
 
+    /// Removes the folder of an incident that a power cut has left half on disk, to write it again.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn discard_incident(&mut self, id: &IncidentId) -> Result<(), WriteError> {
+        folder::discard(&self.layout, id)
+    }
+
     /// Replaces files of an incident, each atomically: `report.md`, `incident.json`, `fix/action.json`.
     ///
     /// # Errors

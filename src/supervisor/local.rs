@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::ids::{ChildNo, RunId};
@@ -15,6 +15,7 @@ use crate::os::{file, process};
 use crate::paths::Layout;
 use crate::supervisor::orphans::{CHILD_VARIABLE, RECORD, RUN_VARIABLE, SHIM};
 use crate::supervisor::record::ChildRecord;
+use crate::supervisor::room;
 use crate::supervisor::sight::Sight;
 use crate::supervisor::{ChildSpec, Observed, StartError, StopError, StopHow, StreamSource, Supervisor};
 
@@ -50,29 +51,37 @@ impl Local {
         ChildRecord::read(&self.layout.child_record(run, child))
     }
 
-    fn ask(&mut self, spec: &ChildSpec) -> Result<Sight, (String, io::Error)> {
-        let at = |e: At| (e.to_string(), e.source);
+    fn ask(&mut self, spec: &ChildSpec) -> Result<Sight, Refused> {
         let record_path = self.layout.child_record(&spec.run, spec.child);
-        file::create_dir_private(&self.layout.run(&spec.run)).map_err(at)?;
-        if ChildRecord::read(&record_path).is_ok_and(|found| found.is_none()) {
+        file::create_dir_private(&self.layout.run(&spec.run)).map_err(Refused::nothing)?;
+        if !ChildRecord::read(&record_path).is_ok_and(|found| found.is_none()) {
             // A monitor never asks for the same child twice; if it does, the first one may be alive.
-        } else {
             let what = format!("`{}` is there already", record_path.display());
-            return Err((what, io::ErrorKind::AlreadyExists.into()));
+            return Err(Refused { what, source: io::ErrorKind::AlreadyExists.into(), never_was: false });
         }
-        file::open_append_private(&self.layout.child_log(&spec.run, spec.child)).map_err(at)?;
         let grace = u64::try_from(spec.stop_grace.as_millis()).unwrap_or(u64::MAX);
         let record = ChildRecord::asked(spec.run.clone(), spec.child, SystemClock::utc(), spec.stop_signal, grace);
-        record.write(&record_path).map_err(at)?;
-        self.watch_run(&spec.run);
-        match self.spawn_shim(spec, grace) {
+        let asked = self.write_down(spec, &record, &record_path).map_err(Refused::nothing).and_then(|()| {
+            self.watch_run(&spec.run);
+            let failed = |source| Refused { what: "cannot start the shim".to_owned(), source, never_was: true };
+            self.spawn_shim(spec, grace).map_err(failed)
+        });
+        match asked {
             Ok(pid) => Ok(Sight::of_own(spec.run.clone(), spec.child, record_path, record, pid, SystemClock::mono())),
-            Err(source) => {
+            Err(refused) => {
                 // Nothing was started, and nobody shall think so.
                 let _ = fs::remove_file(&record_path);
-                Err(("cannot start the shim".to_owned(), source))
+                room::give_up(&record_path);
+                Err(refused)
             }
         }
+    }
+
+    /// All that must be on disk before a shim is started.
+    fn write_down(&self, spec: &ChildSpec, record: &ChildRecord, record_path: &Path) -> Result<(), At> {
+        file::open_append_private(&self.layout.child_log(&spec.run, spec.child))?;
+        room::reserve(record_path)?;
+        record.write(record_path)
     }
 
     fn spawn_shim(&self, spec: &ChildSpec, grace: u64) -> io::Result<u32> {
@@ -123,9 +132,23 @@ impl Local {
 impl Supervisor for Local {
     fn start(&mut self, spec: &ChildSpec) -> Result<(), StartError> {
         self.children.retain(|_, sight| !sight.settle());
-        let sight = self.ask(spec).map_err(|(what, source)| StartError::Os { child: spec.child, what, source })?;
-        self.children.insert(spec.child, sight);
-        Ok(())
+        match self.ask(spec) {
+            Ok(sight) => {
+                self.children.insert(spec.child, sight);
+                Ok(())
+            }
+            Err(Refused { what, source, never_was }) => {
+                if never_was {
+                    let record = self.layout.child_record(&spec.run, spec.child);
+                    let errno = source.raw_os_error().unwrap_or(0);
+                    let message = format!("{what}: {source}");
+                    let sight =
+                        Sight::of_none(spec.run.clone(), spec.child, record, errno, message, SystemClock::mono());
+                    self.children.insert(spec.child, sight);
+                }
+                Err(StartError::Os { child: spec.child, what, source })
+            }
+        }
     }
 
     fn adopt(&mut self, run: &RunId, child: ChildNo) {
@@ -137,17 +160,9 @@ impl Supervisor for Local {
     }
 
     fn stop(&mut self, child: ChildNo, how: StopHow) -> Result<(), StopError> {
-        let unknown = || StopError {
-            child,
-            what: "it was neither started nor adopted".to_owned(),
-            source: io::ErrorKind::NotFound.into(),
-        };
-        let sight = self.children.get_mut(&child).ok_or_else(unknown)?;
-        sight.stop(how, SystemClock::mono()).map_err(|source| StopError {
-            child,
-            what: "the signal could not be sent".to_owned(),
-            source,
-        })
+        // Never started, or its start failed: there is nothing to stop.
+        let Some(sight) = self.children.get_mut(&child) else { return Ok(()) };
+        sight.stop(how, SystemClock::mono()).map_err(|(what, source)| StopError { child, what, source })
     }
 
     fn observe(&mut self, child: ChildNo) -> Observed {
@@ -171,6 +186,20 @@ impl Supervisor for Local {
             fds.extend(sight.fds());
         }
         fds
+    }
+}
+
+/// Why a child was not started.
+struct Refused {
+    what: String,
+    source: io::Error,
+    /// Certainly nothing of this child exists.
+    never_was: bool,
+}
+
+impl Refused {
+    fn nothing(e: At) -> Self {
+        Self { what: e.to_string(), source: e.source, never_was: true }
     }
 }
 

@@ -5,12 +5,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "this room starts processes and looks at their files")]
 
+mod living;
 pub mod local;
 mod memory;
 pub mod not_yet;
 mod orphans;
 mod pump;
 pub mod record;
+mod room;
 pub mod shim;
 mod sight;
 mod signal;
@@ -126,7 +128,8 @@ pub trait Supervisor {
     /// afterwards finds it.
     ///
     /// # Errors
-    /// Only when nothing was started. A command that cannot be executed is an [`Exit`], not an error.
+    /// Only when nothing was started; the child is then seen as ended, and can be asked for again. A command that cannot be
+    /// executed is an [`Exit`], not an error.
     fn start(&mut self, spec: &ChildSpec) -> Result<(), StartError>;
 
     /// Takes over a child that an earlier monitor started; afterwards [`Supervisor::observe`] tells how it is.
@@ -135,7 +138,7 @@ pub trait Supervisor {
     /// Begins to stop a child and its whole tree. Asking again is harmless; asking for [`StopHow::Now`] hurries.
     ///
     /// # Errors
-    /// When the request could not be passed on. A child that has ended already is no error.
+    /// When the request could not be passed on. A child that has ended already, or was never started, is no error.
     fn stop(&mut self, child: ChildNo, how: StopHow) -> Result<(), StopError>;
 
     /// Looks at a child.

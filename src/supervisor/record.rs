@@ -11,8 +11,11 @@ use crate::config::StopSignal;
 use crate::detect::ending::Exit;
 use crate::ids::{ChildNo, RunId};
 use crate::monitor::status::ProcessIdentity;
-use crate::os::error::At;
+use crate::os::error::{At, AtExt};
 use crate::os::file::{self, LastLink};
+use crate::os::identity::Host;
+pub use crate::supervisor::living::{Living, living};
+use crate::supervisor::room;
 use crate::time::Utc;
 
 /// Version of the format. Fields are only added within a version.
@@ -36,6 +39,9 @@ pub struct ChildRecord {
     pub stop_signal: StopSignal,
     /// Milliseconds between the first signal and the kill.
     pub stop_grace_ms: u64,
+    /// Machine that it runs on; absent in records of older versions.
+    #[serde(default)]
+    pub host: Option<Host>,
     /// Its shim; absent until it is up.
     #[serde(default)]
     pub shim: Option<ProcessIdentity>,
@@ -63,7 +69,7 @@ pub struct ChildRecord {
 }
 
 impl ChildRecord {
-    /// A child that has been asked for.
+    /// A child that has been asked for on this machine.
     pub fn asked(run: RunId, child: ChildNo, asked: Utc, stop_signal: StopSignal, stop_grace_ms: u64) -> Self {
         Self {
             schema: SCHEMA,
@@ -72,6 +78,7 @@ impl ChildRecord {
             asked,
             stop_signal,
             stop_grace_ms,
+            host: Some(Host::this()),
             shim: None,
             process: None,
             started: None,
@@ -83,18 +90,34 @@ impl ChildRecord {
         }
     }
 
+    /// The other machine that it runs on, if it is another one than this, which has this boot id.
+    pub fn elsewhere(&self, boot_id: &str) -> Option<&Host> {
+        let recorded = self.shim.as_ref().or(self.process.as_ref());
+        // One boot is one machine, whatever it calls itself in a container.
+        if recorded.is_some_and(|process| process.boot_id == boot_id) {
+            return None;
+        }
+        self.host.as_ref().filter(|host| host.is_other_than(&Host::this()))
+    }
+
     /// Writes it, durably.
     ///
     /// # Errors
     /// The file is as before then.
     pub fn write(&self, path: &Path) -> Result<(), At> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| At {
-            verb: "spell record",
-            path: path.to_path_buf(),
-            source: io::Error::from(e),
-        })?;
+        file::write_atomic_durable(path, &self.spell(path)?)
+    }
+
+    /// Writes it, durably, into room that was reserved for it.
+    pub(super) fn write_in_room(&self, path: &Path) -> Result<(), At> {
+        room::write(path, &self.spell(path)?)
+    }
+
+    fn spell(&self, path: &Path) -> Result<Vec<u8>, At> {
+        let spelt = serde_json::to_vec_pretty(self).map_err(io::Error::from);
+        let mut bytes = spelt.at(path, "spell record")?;
         bytes.push(b'\n');
-        file::write_atomic_durable(path, &bytes)
+        Ok(bytes)
     }
 
     /// Reads one. `Ok(None)`: there is none.

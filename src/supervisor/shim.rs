@@ -28,6 +28,7 @@ use crate::supervisor::memory::MemoryWatch;
 use crate::supervisor::orphans;
 use crate::supervisor::pump::Pump;
 use crate::supervisor::record::ChildRecord;
+use crate::supervisor::room;
 use crate::supervisor::signal::signal_of;
 use crate::time::Mono;
 
@@ -109,6 +110,7 @@ pub fn run(spec: &ShimSpec) -> io::Result<()> {
         }
         shim.turn()?;
     }
+    room::give_up(&spec.record);
     Ok(())
 }
 
@@ -382,7 +384,7 @@ impl Shim<'_> {
     }
 
     fn write(&mut self) {
-        match self.record.write(&self.spec.record) {
+        match self.record.write_in_room(&self.spec.record) {
             Ok(()) => {
                 self.unwritten = false;
                 self.retry_at = None;

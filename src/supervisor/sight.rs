@@ -18,6 +18,7 @@ use crate::os::timer::Timer;
 use crate::os::{identity, process, wait};
 use crate::supervisor::orphans;
 use crate::supervisor::record::ChildRecord;
+use crate::supervisor::room;
 use crate::supervisor::signal::signal_of;
 use crate::supervisor::{Observed, StopHow};
 use crate::time::Mono;
@@ -28,12 +29,21 @@ const SHIM_DEADLINE: Duration = Duration::from_secs(5);
 const SHIM_LOOK: Duration = Duration::from_millis(250);
 /// Between two looks after one that failed, or at processes that have no handle.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a shim may take to record an end before the child is called unknown.
+const RECORD_GRACE: Duration = Duration::from_millis(500);
+/// Between two looks for that record, where nothing wakes when it comes.
+const RECORD_LOOK: Duration = Duration::from_millis(20);
 /// Between the stop signal and the kill of what outlives the main process, as the shim has it.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// Between two rounds of killing.
 const KILL_ROUND: Duration = Duration::from_millis(50);
+/// Between two looks at a record that only another machine can change.
+const ELSEWHERE_LOOK: Duration = Duration::from_secs(5);
 /// `errno` of a command whose shim ended before it: ECHILD.
 const NO_SHIM: i32 = 10;
+
+/// Why a child cannot be read about that never wrote anything, as far as can be seen.
+const NO_RECORD: &str = "it has no record";
 
 /// The shim, as far as it is known.
 #[derive(Debug)]
@@ -56,8 +66,10 @@ pub(super) struct Sight {
     record: Option<ChildRecord>,
     unreadable: Option<String>,
     shim: Shim,
-    /// Handle of the main process, when there is no shim any more.
+    /// Handle of the main process as long as its end is unknown.
     main: Option<OwnedFd>,
+    /// When it was seen to have ended before its shim had recorded that.
+    main_ended: Option<Mono>,
     since: Mono,
     news: bool,
     look_at: Option<(Mono, Option<Timer>)>,
@@ -109,6 +121,7 @@ impl Sight {
             unreadable: None,
             shim: Shim::Sought,
             main: None,
+            main_ended: None,
             since: now,
             news: true,
             look_at: None,
@@ -122,6 +135,22 @@ impl Sight {
             seen_strays: false,
             leftovers: 0,
         }
+    }
+
+    /// A child that could not be asked for.
+    pub(super) fn of_none(
+        run: RunId,
+        child: ChildNo,
+        record_path: PathBuf,
+        errno: i32,
+        message: String,
+        now: Mono,
+    ) -> Self {
+        let log_path = record_path.with_extension("log");
+        let mut sight = Self::of_stranger(run, child, record_path, log_path, now);
+        sight.shim = Shim::Gone;
+        sight.last = Observed::Ended(sight.exit(Ending::NotStarted { errno, message }));
+        sight
     }
 
     pub(super) fn run(&self) -> &RunId {
@@ -181,40 +210,50 @@ impl Sight {
     }
 
     /// Begins to stop it.
-    pub(super) fn stop(&mut self, how: StopHow, now: Mono) -> io::Result<()> {
+    pub(super) fn stop(&mut self, how: StopHow, now: Mono) -> Result<(), (String, io::Error)> {
         if self.is_over() {
             return Ok(());
+        }
+        self.read_record();
+        let not_sent = |e| ("the signal could not be sent".to_owned(), e);
+        if let Some(name) = self.elsewhere(&identity::boot_id().map_err(not_sent)?) {
+            let what = format!("it runs on host `{name}`, and can be stopped only there");
+            return Err((what, io::ErrorKind::Unsupported.into()));
         }
         // Hurry replaces patience, not the other way round.
         if self.stop != Some(StopHow::Now) {
             self.stop = Some(how);
         }
         self.news = true;
-        self.find_shim(now)?;
+        self.find_shim(now).map_err(not_sent)?;
         if !matches!(self.shim, Shim::Alive { .. }) {
             // The rest is done by looking, so looking must not wait.
             self.look_again(Duration::ZERO, now);
         }
-        self.pass_stop()
+        self.pass_stop().map_err(not_sent)
     }
 
     fn is_quiet(&self, now: Mono) -> bool {
         let due = self.look_at.as_ref().is_some_and(|(at, _)| now >= *at);
-        let handle = match (&self.shim, &self.main) {
-            (Shim::Alive { pidfd }, _) => Some(pidfd),
-            (Shim::Gone, Some(main)) => Some(main),
-            (Shim::Gone, None) | (Shim::Sought, _) => None,
+        let shim = match &self.shim {
+            Shim::Alive { pidfd } => Some(pidfd),
+            Shim::Gone | Shim::Sought => None,
         };
-        let alive = handle.is_some_and(|fd| !has_ended(fd.as_fd()));
+        let alive = [shim, self.main.as_ref()].into_iter().flatten().all(|fd| !has_ended(fd.as_fd()));
         // Without a handle, only a timer says when to look.
-        !self.news && !due && (alive || (handle.is_none() && self.look_at.is_some()))
+        let wakes = shim.is_some() || self.main.is_some() || self.look_at.is_some();
+        !self.news && !due && alive && wakes
     }
 
     fn look(&mut self, now: Mono) -> io::Result<Observed> {
         self.read_record();
+        let boot_id = identity::boot_id()?;
+        if let Some(name) = self.elsewhere(&boot_id) {
+            self.look_again(ELSEWHERE_LOOK, now);
+            return Ok(Observed::Unknown { why: format!("it runs on host `{name}`") });
+        }
         self.find_shim(now)?;
         self.pass_stop()?;
-        let boot_id = identity::boot_id()?;
         if let Some(record) = &self.record {
             if let (Some(exit), Some(_)) = (&record.exit, record.tree_gone) {
                 return Ok(Observed::Ended(exit.clone()));
@@ -226,7 +265,10 @@ impl Sight {
             }
         }
         match (&self.shim, &self.record) {
-            (Shim::Alive { .. }, Some(record)) => Ok(seen_through_shim(record)),
+            (Shim::Alive { .. }, Some(record)) => {
+                let record = record.clone();
+                self.through_shim(&record, now)
+            }
             (Shim::Alive { .. }, None) => {
                 self.look_again(LOOK_AGAIN, now);
                 Ok(Observed::Unknown { why: self.no_record() })
@@ -239,6 +281,44 @@ impl Sight {
         }
     }
 
+    /// What the record says; but a main process that has ended is not said to run because its end could not be recorded.
+    fn through_shim(&mut self, record: &ChildRecord, now: Mono) -> io::Result<Observed> {
+        let seen = seen_through_shim(record);
+        let (Observed::Running { .. }, Some(main)) = (&seen, &record.process) else {
+            self.main = None;
+            return Ok(seen);
+        };
+        let ended = match self.main_ended {
+            Some(ended) => ended,
+            None => {
+                if self.main.is_none() {
+                    self.main = process::pidfd_of(main)?;
+                }
+                if self.main.as_ref().is_some_and(|main| !has_ended(main.as_fd())) {
+                    return Ok(seen);
+                }
+                self.main = None;
+                self.main_ended = Some(now);
+                now
+            }
+        };
+        if now.since(ended) < RECORD_GRACE {
+            self.look_again(RECORD_LOOK, now);
+            if matches!(self.last, Observed::Starting | Observed::Running { .. }) {
+                return Ok(self.last.clone());
+            }
+        } else {
+            self.look_again(LOOK_AGAIN, now);
+        }
+        Ok(Observed::Unknown { why: "it has ended, its end is not recorded yet".to_owned() })
+    }
+
+    /// Name of the other machine that it runs on, unless its end is recorded.
+    fn elsewhere(&self, boot_id: &str) -> Option<String> {
+        let record = self.record.as_ref().filter(|record| record.exit.is_none() || record.tree_gone.is_none());
+        record.and_then(|record| record.elsewhere(boot_id)).map(|host| host.name.clone())
+    }
+
     fn read_record(&mut self) {
         match ChildRecord::read(&self.record_path) {
             Ok(Some(record)) => {
@@ -246,13 +326,13 @@ impl Sight {
                 self.unreadable = None;
             }
             // What was read before is still true.
-            Ok(None) => self.unreadable = Some("it has no record".to_owned()),
+            Ok(None) => self.unreadable = Some(NO_RECORD.to_owned()),
             Err(e) => self.unreadable = Some(e.to_line()),
         }
     }
 
     fn no_record(&self) -> String {
-        self.unreadable.clone().unwrap_or_else(|| "it has no record".to_owned())
+        self.unreadable.clone().unwrap_or_else(|| NO_RECORD.to_owned())
     }
 
     /// Follows the shim: from sought to alive, from alive to gone.
@@ -381,7 +461,10 @@ impl Sight {
     /// The end of a child that nobody saw end.
     fn end_unseen(&self) -> Exit {
         let Some(record) = &self.record else {
-            if self.log_path.exists() || self.seen_strays {
+            // The log is made before the record, so an empty one alone tells of a start that went no further.
+            let no_record = self.unreadable.as_deref().is_none_or(|why| why == NO_RECORD);
+            let printed = self.log_path.metadata().is_ok_and(|log| log.is_file() && log.len() > 0);
+            if !no_record || printed || self.seen_strays {
                 return self.lost(&self.no_record());
             }
             return self.not_started(NEVER_TRIED, "the monitor ended before it had asked for it");
@@ -429,8 +512,9 @@ impl Sight {
                 dir.remove();
             }
             // Best effort: without it the next monitor comes to the same conclusion.
-            let _ = record.write(&self.record_path);
+            let _ = record.write_in_room(&self.record_path);
         }
+        room::give_up(&self.record_path);
         self.main = None;
         Observed::Ended(exit)
     }

@@ -14,6 +14,9 @@ use crate::heal::verdict::Verdict;
 use crate::monitor::status::{ChildStatus, IncidentStatus, PhaseName, ProcessIdentity, RestartStatus, StateFile};
 use crate::time::Utc;
 
+/// Attempts shown one by one, the newest ones.
+const MAX_PENDING: usize = 3;
+
 /// Incidents shown.
 const SHOWN_INCIDENTS: usize = 5;
 
@@ -86,6 +89,8 @@ impl StatusView {
     pub fn situation(&self) -> Situation {
         let Some(state) = &self.state else { return Situation::Starting };
         let by_holder = self.holder.as_ref() == Some(&state.monitor);
+        // Without its monitor, a run that is held for a person has ended; the next one is a new one.
+        let ended = matches!(state.phase, PhaseName::Over | PhaseName::Held);
         match (&self.holder, self.child) {
             // A new monitor has the lock; what is there to read is of the one before.
             (Some(_), _) if !by_holder => Situation::Starting,
@@ -96,9 +101,7 @@ impl StatusView {
             (Some(_), Life::Gone | Life::None) => Situation::NothingSupervised,
             (None, Life::Alive) => Situation::Unwatched,
             (None, Life::Unknown) => Situation::Unknown,
-            (None, Life::Gone | Life::None) if matches!(state.phase, PhaseName::Over | PhaseName::Held) => {
-                Situation::Over
-            }
+            (None, Life::Gone | Life::None) if ended => Situation::Over,
             (None, Life::Gone | Life::None) => Situation::Interrupted,
         }
     }
@@ -136,7 +139,11 @@ impl StatusView {
             let set: Vec<String> = state.env_overlay.iter().map(|(name, value)| format!("{name}={value}")).collect();
             page.field("changed", &one_line(&set.join(" ")));
         }
-        for pending in &state.pending {
+        let older = state.pending.len().saturating_sub(MAX_PENDING);
+        if older > 0 {
+            page.field("verifying", &format!("{older} older {}", if older == 1 { "attempt" } else { "attempts" }));
+        }
+        for pending in state.pending.iter().skip(older) {
             let left = words::duration(Duration::from_millis(pending.left_ms));
             page.field("verifying", &format!("{} for {}, kept in {left}", pending.action, pending.incident));
         }
@@ -586,6 +593,7 @@ mod tests {
             (Situation::Starting, PhaseName::Up, Some(7), Life::Alive),
             (Situation::Over, PhaseName::Over, Some(100), Life::Gone),
             (Situation::Over, PhaseName::Over, None, Life::Gone),
+            (Situation::Over, PhaseName::Held, None, Life::Gone),
             (Situation::Unwatched, PhaseName::Up, None, Life::Alive),
             (Situation::Interrupted, PhaseName::Cooling, None, Life::Gone),
         ];

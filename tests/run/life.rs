@@ -245,6 +245,37 @@ fn a_monitor_killed_while_it_stops_the_child_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_full_disk_is_said_and_does_not_hurt_the_child() {
+    let env = TestEnv::new();
+    std::fs::create_dir(env.path(".sentry")).unwrap();
+    let place = env.path(".sentry").to_str().unwrap().to_owned();
+    let mount = env.program("mount", &["-t", "tmpfs", "-o", "size=128k", "none", &place]).run();
+    if mount.code() != 0 {
+        eprintln!("skipped: a small file system cannot be mounted here: {mount:?}");
+        return;
+    }
+    let site = Job::sh("until_there go; head -c 1000000 /dev/zero; touch filled; until_there done; exit 0")
+        .with("monitor: {poll_interval_seconds: 0.2}")
+        .make_in(env);
+    site.env.write(".sentry/ballast", [0; 32 * 1024]);
+    let monitor = site.start();
+    site.until_child(1);
+    site.touch("go");
+    site.until_there("filled");
+    poll_until(SOON, "a complaint", || {
+        let said = monitor.stderr();
+        if said.contains("No space left on device") { Ok(()) } else { Err(said) }
+    });
+    site.touch("done");
+    // How it ended can be written once there is room again.
+    std::fs::remove_file(site.env.path(".sentry/ballast")).unwrap();
+    let outcome = monitor.wait();
+    let unmounted = site.env.program("umount", &["-l", &place]).run();
+    assert_eq!((outcome.code(), unmounted.code()), (0, 0), "{outcome:?} {unmounted:?}");
+    assert_eq!(site.lives().len(), 1, "{outcome:?}");
+}
+
+#[test]
 fn a_monitor_whose_directory_is_taken_away_leaves_the_child_alone() {
     let site = Job::sh("until_there done").make();
     let monitor = site.start();

@@ -2,8 +2,8 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "tests start processes, write files, and stop at the first surprise"
 )]
 

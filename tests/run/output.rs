@@ -74,3 +74,23 @@ fn any_command_runs_without_a_configuration() {
     assert_eq!(site.state()["command"], serde_json::json!(["echo", "two  words"]));
     site.assert_all_gone();
 }
+
+#[test]
+fn a_failing_run_says_each_thing_once() {
+    let site = Job::sh("[ $LIFE = 2 ] && { sleep 0.3; exit 0; }; echo boom; sleep 0.3; exit 1")
+        .boom()
+        .healing("settle_seconds: 5")
+        .with("rules: [{name: again, match: {detector: boom}, action: restart}]")
+        .make();
+    let outcome = site.run().expect_code(0);
+    insta::assert_snapshot!(redacted(&outcome.stderr), @r"
+    sentry [TIME] supervising `sh job.sh`; see `sentry status`
+    sentry [TIME] detected boom: boom (child 1, line 1)
+    sentry [TIME] child 1 ended: exit code 1
+    sentry [TIME] incident [STAMP]-error-boom: boom
+    sentry [TIME] rule again: restart
+    sentry [TIME] child 2 started (pid [PID])
+    sentry [TIME] attempt 1 (restart by rule again): kept, the command has finished its work
+    sentry [TIME] run over: the command has finished
+    ");
+}

@@ -12,7 +12,7 @@ const PREAMBLE: &str =
 
 /// A script and its configuration, to be changed and then made.
 #[must_use]
-pub struct Job {
+pub(crate) struct Job {
     script: String,
     command: String,
     process: String,
@@ -23,7 +23,7 @@ pub struct Job {
 
 impl Job {
     /// A shell script; no pause between children, no settling, the default detectors.
-    pub fn sh(script: &str) -> Self {
+    pub(crate) fn sh(script: &str) -> Self {
         Self {
             script: script.to_owned(),
             command: "[sh, job.sh]".to_owned(),
@@ -35,54 +35,54 @@ impl Job {
     }
 
     /// Another command than the script.
-    pub fn command(mut self, command: &str) -> Self {
+    pub(crate) fn command(mut self, command: &str) -> Self {
         command.clone_into(&mut self.command);
         self
     }
 
     /// Keys of `process`, as a flow mapping without braces.
-    pub fn process(mut self, keys: &str) -> Self {
+    pub(crate) fn process(mut self, keys: &str) -> Self {
         self.process = format!(", {keys}");
         self
     }
 
     /// Ends with the child's first end.
-    pub fn once(self) -> Self {
+    pub(crate) fn once(self) -> Self {
         self.process("lifecycle: one_shot")
     }
 
     /// Keys of `process.restart_policy` besides a fixed pause of nothing.
-    pub fn policy(mut self, keys: &str) -> Self {
+    pub(crate) fn policy(mut self, keys: &str) -> Self {
         self.policy = format!("{}, {keys}", self.policy);
         self
     }
 
     /// All keys of `process.restart_policy`.
-    pub fn whole_policy(mut self, keys: &str) -> Self {
+    pub(crate) fn whole_policy(mut self, keys: &str) -> Self {
         keys.clone_into(&mut self.policy);
         self
     }
 
     /// All keys of `healing`.
-    pub fn healing(mut self, keys: &str) -> Self {
+    pub(crate) fn healing(mut self, keys: &str) -> Self {
         keys.clone_into(&mut self.healing);
         self
     }
 
     /// Top-level keys.
-    pub fn with(mut self, yaml: &str) -> Self {
+    pub(crate) fn with(mut self, yaml: &str) -> Self {
         self.rest.push_str(yaml);
         self.rest.push('\n');
         self
     }
 
     /// One detector that fires on lines with `boom`, besides the one for exits.
-    pub fn boom(self) -> Self {
+    pub(crate) fn boom(self) -> Self {
         self.with("detectors: [{name: boom, kind: pattern, regex: boom}, {name: exit_code, kind: exit_code}]")
     }
 
     /// The text of `sentry.yaml`.
-    pub fn yaml(&self) -> String {
+    pub(crate) fn yaml(&self) -> String {
         let Self { command, process, policy, healing, rest, .. } = self;
         format!(
             "process: {{command: {command}{process}, restart_policy: {{{policy}}}}}\nhealing: {{{healing}}}\n{rest}"
@@ -90,12 +90,12 @@ impl Job {
     }
 
     /// Writes it all into a new project.
-    pub fn make(self) -> Site {
+    pub(crate) fn make(self) -> Site {
         self.make_in(TestEnv::new())
     }
 
     /// Writes it all into a project.
-    pub fn make_in(self, env: TestEnv) -> Site {
+    pub(crate) fn make_in(self, env: TestEnv) -> Site {
         env.write("sentry.yaml", self.yaml());
         env.write("job.sh", format!("{PREAMBLE}{}", self.script));
         Site { env }
@@ -103,33 +103,33 @@ impl Job {
 }
 
 /// A project in which `sentry run` runs.
-pub struct Site {
-    pub env: TestEnv,
+pub(crate) struct Site {
+    pub(crate) env: TestEnv,
 }
 
 impl Site {
     /// Runs to the end, after which nothing may be alive.
-    pub fn run(&self) -> Outcome {
+    pub(crate) fn run(&self) -> Outcome {
         let outcome = self.env.run(&["run"]);
         self.assert_all_gone();
         outcome
     }
 
     /// Starts a monitor.
-    pub fn start(&self) -> Running<'_> {
+    pub(crate) fn start(&self) -> Running<'_> {
         self.env.sentry(&["run"]).start()
     }
 
     /// Asks the monitor for something; its answer.
     #[track_caller]
-    pub fn ask(&self, args: &[&str]) -> String {
+    pub(crate) fn ask(&self, args: &[&str]) -> String {
         let outcome = self.env.run(args).expect_code(0);
         outcome.stdout.clone() + &outcome.stderr
     }
 
     /// Requires that every process of the project is gone soon.
     #[track_caller]
-    pub fn assert_all_gone(&self) {
+    pub(crate) fn assert_all_gone(&self) {
         poll_until(SOON, "the end of all processes", || {
             let alive = self.env.processes();
             let show =
@@ -139,31 +139,31 @@ impl Site {
     }
 
     /// Process ids of the children so far.
-    pub fn lives(&self) -> Vec<i32> {
+    pub(crate) fn lives(&self) -> Vec<i32> {
         let text = fs::read_to_string(self.env.path("lives")).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// Lets a script that waits for this file go on.
-    pub fn touch(&self, name: &str) {
+    pub(crate) fn touch(&self, name: &str) {
         self.env.write(name, "");
     }
 
     /// Waits until a script has written this file.
     #[track_caller]
-    pub fn until_there(&self, name: &str) {
+    pub(crate) fn until_there(&self, name: &str) {
         poll_until(SOON, name, || self.env.path(name).exists().then_some(()).ok_or_else(|| self.env.tree()));
     }
 
     /// `state.json`.
-    pub fn state(&self) -> Value {
+    pub(crate) fn state(&self) -> Value {
         let text = fs::read_to_string(self.env.path(".sentry/state.json")).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
 
     /// Waits until `state.json` is as wanted.
     #[track_caller]
-    pub fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         poll_until(SOON, what, || {
             let state = self.state();
             if wanted(&state) { Ok(state) } else { Err(format!("{state:#}\n{}", self.said())) }
@@ -172,19 +172,19 @@ impl Site {
 
     /// Waits until the monitor is in a phase.
     #[track_caller]
-    pub fn until_phase(&self, phase: &str) -> Value {
+    pub(crate) fn until_phase(&self, phase: &str) -> Value {
         self.until(phase, |state| state["phase"] == phase)
     }
 
     /// Waits until child `no` is alive.
     #[track_caller]
-    pub fn until_child(&self, no: u64) -> i32 {
+    pub(crate) fn until_child(&self, no: u64) -> i32 {
         let state = self.until("a child", |state| state["child"]["no"] == no && state["child"]["alive"] == true);
         i32::try_from(state["child"]["process"]["pid"].as_i64().unwrap()).unwrap()
     }
 
     /// The incidents, oldest first.
-    pub fn incidents(&self) -> Vec<Value> {
+    pub(crate) fn incidents(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.env.path(".sentry/incidents/index.jsonl")).unwrap_or_default();
         let ids =
             text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned());
@@ -194,31 +194,31 @@ impl Site {
 
     /// The only incident.
     #[track_caller]
-    pub fn incident(&self) -> Value {
+    pub(crate) fn incident(&self) -> Value {
         let mut all = self.incidents();
         assert_eq!(all.len(), 1, "{all:#?}\n{}", self.said());
         all.remove(0)
     }
 
     /// A file of an incident.
-    pub fn file(&self, incident: &Value, name: &str) -> String {
+    pub(crate) fn file(&self, incident: &Value, name: &str) -> String {
         self.env.read(format!(".sentry/incidents/{}/{name}", incident["id"].as_str().unwrap()))
     }
 
     /// The ledger: `ATTEMPT ACTION by HEALER: STATUS` per row.
-    pub fn ledger(&self) -> Vec<String> {
+    pub(crate) fn ledger(&self) -> Vec<String> {
         let text = fs::read_to_string(self.env.path(".sentry/attempts.tsv")).unwrap_or_default();
         let rows = text.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
         rows.map(|row| format!("{} {} by {}: {}", row[8], row[9], row[3], row[5])).collect()
     }
 
     /// The ledger's verdicts alone, in the order in which they fell.
-    pub fn verdicts(&self) -> Vec<String> {
+    pub(crate) fn verdicts(&self) -> Vec<String> {
         self.ledger().into_iter().filter(|row| !row.ends_with(": pending")).collect()
     }
 
     /// All that the monitors have written about themselves.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.env.path(".sentry/logs/sentry.log")).unwrap_or_default()
     }
 }

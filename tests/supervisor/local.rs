@@ -10,9 +10,12 @@ use sentry::config::StopSignal;
 use sentry::detect::ending::{Ending, OutOfMemory};
 use sentry::ids::ChildNo;
 use sentry::monitor::status::ProcessIdentity;
+use sentry::os::identity::Host;
 use sentry::os::{identity, process, wait};
-use sentry::supervisor::record::ChildRecord;
-use sentry::supervisor::{Observed, StopHow, Supervisor};
+use sentry::paths::Layout;
+use sentry::supervisor::local::Local;
+use sentry::supervisor::record::{ChildRecord, living};
+use sentry::supervisor::{Observed, StartError, StopHow, Supervisor};
 use sentry::time::Utc;
 
 use crate::conformance::{Act, Cmd, SCENARIOS, Scenario};
@@ -164,8 +167,8 @@ fn a_stop_that_races_with_the_end_is_harmless() {
 #[test]
 fn monitor_process() {
     let Some(dir) = std::env::var_os("SENTRY_TEST_MONITOR") else { return };
-    let layout = sentry::paths::Layout::new(std::path::PathBuf::from(dir));
-    let mut local = sentry::supervisor::local::Local::with_shim(layout, env!("CARGO_BIN_EXE_sentry").into());
+    let layout = Layout::new(std::path::PathBuf::from(dir));
+    let mut local = Local::with_shim(layout, env!("CARGO_BIN_EXE_sentry").into());
     let script = "echo ready; grep SigIgn /proc/self/status; i=0; while [ ! -e go ]; do i=$((i+1)); sleep 0.005; done; echo last; exit 11";
     let spec = sentry::supervisor::ChildSpec {
         run: sentry::ids::RunId::new(std::env::var("SENTRY_TEST_RUN").unwrap()),
@@ -316,30 +319,10 @@ fn what_cannot_be_seen_is_unknown_before_it_is_over() {
     assert!(matches!(env.local.observe(ChildNo(9)), Observed::Unknown { .. }), "never heard of");
 
     // A shim that comes up after that starts nothing.
-    let late = Command::new(env!("CARGO_BIN_EXE_sentry"))
-        .args(["shim", "--record"])
-        .arg(at(1))
-        .arg("--log")
-        .arg(at(1).with_extension("log"))
-        .args([
-            "--run",
-            env.run.as_str(),
-            "--child",
-            "1",
-            "--cwd",
-            "/",
-            "--stop-signal",
-            "TERM",
-            "--grace-ms",
-            "0",
-            "--",
-            "touch",
-        ])
-        .arg(env.path().join("touched"))
-        .status()
-        .unwrap();
+    let touched = env.path().join("touched");
+    let late = shim_command(&env, &at(1), &["touch", touched.to_str().unwrap()]).status().unwrap();
     assert!(late.success());
-    assert!(!env.path().join("touched").exists());
+    assert!(!touched.exists());
 }
 
 #[test]
@@ -460,4 +443,287 @@ fn a_run_that_was_deleted_ends_the_shim_too() {
     kill_exactly(pid);
     poll_until("the shim to end", || (!identity::is_alive(&shim)).then_some(()), || format!("{shim:?}"));
     assert!(matches!(env.until_ended(child).ending, Ending::Lost { .. }));
+}
+
+#[test]
+fn living_children_of_earlier_runs_are_found() {
+    let mut env = TestEnv::new();
+    assert_eq!(living(&env.layout), []);
+    let over = env.start(1, "true");
+    env.until_ended(over);
+    let alive = env.start(2, "exec sleep 600");
+    let pid = env.until_running(alive);
+    let argv = || sentry::os::proc::cmdline(pid);
+    poll_until("exec", || (argv().first()?.as_slice() == b"sleep").then_some(()), || format!("{:?}", argv()));
+    // Records that say less than they should.
+    let (layout, run) = (env.layout.clone(), env.run.clone());
+    let write = |no, change: &dyn Fn(&mut ChildRecord)| {
+        let mut record = ChildRecord::asked(run.clone(), ChildNo(no), Utc::default(), StopSignal::Term, 0);
+        change(&mut record);
+        record.write(&layout.child_record(&run, ChildNo(no))).unwrap();
+    };
+    write(3, &|_| {});
+    write(4, &|record| record.host = Some(elsewhere()));
+    std::fs::write(layout.child_record(&run, ChildNo(5)), "spoilt").unwrap();
+    let dead = ProcessIdentity { start_time: 1, ..identity::this_process().unwrap() };
+    write(6, &|record| (record.shim, record.process) = (Some(dead.clone()), Some(dead.clone())));
+    let found = living(&env.layout);
+    let seen: Vec<_> = found.iter().map(|l| (l.child.0, l.pid, l.host.as_deref(), l.command.as_deref())).collect();
+    assert_eq!(seen, [(4, None, Some("far-away"), None), (2, Some(pid), None, Some("sleep 600"))]);
+
+    kill_exactly(pid);
+    env.until_ended(alive);
+    assert_eq!(living(&env.layout).len(), 1);
+}
+
+fn elsewhere() -> Host {
+    Host { name: "far-away".into(), machine_id: Some("another".into()) }
+}
+
+#[test]
+fn a_child_on_another_machine_is_unknown_and_left_alone() {
+    let mut env = TestEnv::new();
+    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
+    let here = identity::of(bystander.id()).unwrap();
+    let there = ProcessIdentity { boot_id: "of another machine".into(), ..here.clone() };
+    std::fs::create_dir_all(env.layout.run(&env.run)).unwrap();
+    // (host, its process, what is seen)
+    let rows = [
+        ("another machine", Some(elsewhere()), Some(there.clone()), "it runs on host `far-away`"),
+        ("another machine, not up yet", Some(elsewhere()), None, "it runs on host `far-away`"),
+        ("another container on this machine", Some(elsewhere()), Some(here), "running"),
+        ("this machine, restarted", Some(Host::this()), Some(there.clone()), "the machine was restarted"),
+        ("an older record", None, Some(there), "the machine was restarted"),
+    ];
+    for (no, (case, host, process, expected)) in (1..).zip(rows) {
+        let child = ChildNo(no);
+        let path = env.layout.child_record(&env.run, child);
+        let mut record = ChildRecord::asked(env.run.clone(), child, Utc::default(), StopSignal::Term, 0);
+        (record.host, record.process, record.started) = (host, process.clone(), Some(Utc::default()));
+        record.shim = process.map(|p| ProcessIdentity { start_time: 1, ..p });
+        record.write(&path).unwrap();
+        env.local.adopt(&env.run.clone(), child);
+        let seen = match env.local.observe(child) {
+            Observed::Unknown { why } => why,
+            Observed::Running { .. } => "running".to_owned(),
+            Observed::Ended(exit) => format!("{:?}", exit.ending),
+            other => panic!("{case}: {other:?}"),
+        };
+        assert!(seen.contains(expected), "{case}: {seen}");
+        if expected.contains("far-away") {
+            let refused = env.local.stop(child, StopHow::Now).unwrap_err().to_string();
+            assert!(
+                refused.ends_with("it runs on host `far-away`, and can be stopped only there"),
+                "{case}: {refused}"
+            );
+            assert_eq!(ChildRecord::read(&path).unwrap(), Some(record), "{case}: its record is not ours to write");
+        }
+    }
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[test]
+fn an_end_that_is_not_recorded_is_unknown() {
+    for shim_lives in [true, false] {
+        let mut env = TestEnv::new();
+        let child = env.start(1, "exec sleep 600");
+        let pid = env.until_running(child);
+        let shim = process::pidfd_of(&env.record(child).shim.unwrap()).unwrap().unwrap();
+        assert!(process::signal(&shim, Signal::SIGSTOP).unwrap());
+        kill_exactly(pid);
+        env.until(child, "unknown", |o| matches!(o, Observed::Unknown { why } if why.contains("not recorded yet")));
+        env.succeed(child);
+        env.until(
+            child,
+            "unknown to a successor",
+            |o| matches!(o, Observed::Unknown { why } if why.contains("not recorded yet")),
+        );
+        let wanted = if shim_lives { Signal::SIGCONT } else { Signal::SIGKILL };
+        assert!(process::signal(&shim, wanted).unwrap());
+        let exit = env.until_ended(child);
+        match exit.ending {
+            Ending::Signaled { signal: 9, .. } if shim_lives => {}
+            Ending::Lost { .. } if !shim_lives => {}
+            other => panic!("{other:?}"),
+        }
+        poll_until("no spares", || (env.spares() == 0).then_some(()), || env.spares().to_string());
+    }
+}
+
+#[test]
+fn an_end_is_recorded_on_a_full_disk() {
+    let mut env = TestEnv::new();
+    let dir = env.layout.run(&env.run);
+    std::fs::create_dir_all(&dir).unwrap();
+    let Some(_disk) = SmallDisk::mount(&dir) else {
+        eprintln!("skipped: only root may mount a file system");
+        return;
+    };
+    let fill = |name: &str| {
+        use std::io::Write;
+        let mut file = std::fs::File::create(dir.join(name)).unwrap();
+        while file.write_all(&[b'x'; 4096]).is_ok() {}
+    };
+    let child = env.start(1, "sleep 600 & while [ ! -e go ]; do sleep 0.01; done; exit 7");
+    env.until_running(child);
+    fill("full");
+    std::fs::write(env.path().join("go"), "").unwrap();
+    let exit = env.until_ended(child);
+    assert_eq!((exit.ending, exit.leftovers), (Ending::Exited { code: 7 }, 1));
+    assert!(env.record(child).tree_gone.is_some());
+
+    // Nothing starts where its end could not be recorded, and it can be tried again.
+    fill("fuller");
+    let refused = env.local.start(&env.spec(2, "true")).unwrap_err();
+    let StartError::Os { source, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{refused}");
+    poll_until("no spares", || (env.spares() == 0).then_some(()), || env.spares().to_string());
+    std::fs::remove_file(dir.join("full")).unwrap();
+    let child = env.start(2, "exit 3");
+    assert_eq!(env.until_ended(child).ending, Ending::Exited { code: 3 });
+}
+
+/// A file system of 128 KiB, as long as it lives.
+struct SmallDisk<'a>(&'a std::path::Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a std::path::Path) -> Option<Self> {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"]).arg(at).status();
+        mount.is_ok_and(|status| status.success()).then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.0).status();
+        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+#[test]
+fn a_start_that_failed_half_way_can_be_tried_again() {
+    let mut env = TestEnv::new();
+    let run_dir = env.layout.run(&env.run);
+    let log = env.layout.child_log(&env.run, ChildNo(1));
+    let no_shim = || Local::with_shim(Layout::new(env.path()), "/no/such/shim".into());
+    let rows: [(&str, Local, &std::path::Path, &str); 3] = [
+        ("the shim cannot be executed", no_shim(), std::path::Path::new(""), "cannot start the shim"),
+        ("the log is a directory", env.another(), &log, "cannot open for appending"),
+        ("a room is a directory", env.another(), &run_dir.join(".child-001.json.2.spare"), "cannot reserve room in"),
+    ];
+    for (case, mut local, obstacle, expected) in rows {
+        if !obstacle.as_os_str().is_empty() {
+            std::fs::create_dir_all(obstacle).unwrap();
+        }
+        let spec = env.spec(1, "exit 6");
+        let refused = local.start(&spec).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{case}: {refused}");
+        local.stop(spec.child, StopHow::Graceful).unwrap();
+        let Observed::Ended(exit) = local.observe(spec.child) else { panic!("{case}") };
+        assert!(matches!(&exit.ending, Ending::NotStarted { message, .. } if message.contains(expected)), "{case}");
+
+        // A successor must wait a while before it may say so; once is enough.
+        if obstacle == log {
+            env.succeed(spec.child);
+            let exit = env.until_ended(spec.child);
+            assert!(matches!(exit.ending, Ending::NotStarted { .. }), "{case}, to a successor: {exit:?}");
+        }
+
+        if !obstacle.as_os_str().is_empty() {
+            std::fs::remove_dir(obstacle).unwrap();
+        }
+        env.local = env.another();
+        env.local.start(&spec).unwrap();
+        assert_eq!(env.until_ended(spec.child).ending, Ending::Exited { code: 6 }, "{case}");
+        std::fs::remove_dir_all(&run_dir).unwrap();
+    }
+    env.local.stop(ChildNo(77), StopHow::Now).unwrap();
+}
+
+/// Monitors come and go while a child is being stopped, and each asks again.
+#[test]
+fn a_stop_that_is_asked_for_again_after_adoption_is_carried_out() {
+    let deaf = "trap '' TERM; setsid sleep 600 & echo pid $!; echo pid $$; echo ready; while :; do sleep 0.01; done";
+    let polite = "trap 'exit 5' TERM; echo pid $$; echo ready; while :; do sleep 0.01; done";
+    let short = Duration::from_millis(50);
+    enum Shim {
+        /// The first stop finds none.
+        KilledBefore,
+        /// It has taken the first stop with it.
+        KilledAfter,
+        Lives,
+        Paused,
+    }
+    let rows = [
+        ("no shim, deaf", deaf, short, Shim::KilledBefore, true),
+        ("no shim any more, deaf", deaf, PATIENCE * 10, Shim::KilledAfter, true),
+        ("shim, deaf", deaf, short, Shim::Lives, true),
+        ("shim, polite", polite, PATIENCE * 10, Shim::Lives, false),
+        ("shim that is slow to come", polite, PATIENCE * 10, Shim::Paused, false),
+    ];
+    for (case, script, grace, shim, killed) in rows {
+        let mut env = TestEnv::new();
+        let mut spec = env.spec(1, script);
+        spec.stop_grace = grace;
+        env.local.start(&spec).unwrap();
+        let child = spec.child;
+        env.until_running(child);
+        env.until_log(child, "ready");
+        let handle = process::pidfd_of(&env.record(child).shim.unwrap()).unwrap().unwrap();
+        match shim {
+            Shim::KilledBefore => env.kill_shim(child),
+            Shim::Paused => assert!(process::signal(&handle, Signal::SIGSTOP).unwrap()),
+            Shim::KilledAfter | Shim::Lives => {}
+        }
+        env.local.stop(child, StopHow::Graceful).unwrap();
+        if matches!(shim, Shim::KilledAfter) {
+            env.kill_shim(child);
+            // Its grace was long; the successor hurries.
+            env.succeed(child);
+            env.local.stop(child, StopHow::Graceful).unwrap();
+            env.local.observe(child);
+            env.local.stop(child, StopHow::Now).unwrap();
+        } else {
+            env.succeed(child);
+            env.local.stop(child, StopHow::Graceful).unwrap();
+            env.local.stop(child, StopHow::Graceful).unwrap();
+        }
+        if matches!(shim, Shim::Paused) {
+            assert!(process::signal(&handle, Signal::SIGCONT).unwrap());
+        }
+        let exit = env.until_ended(child);
+        assert_eq!((exit.stop_requested, exit.killed), (true, killed), "{case}: {exit:?}");
+        env.assert_all_gone(child);
+    }
+}
+
+/// The wish comes before the shim does.
+#[test]
+fn a_stop_of_a_child_whose_shim_is_sought_reaches_it() {
+    let mut env = TestEnv::new();
+    std::fs::create_dir_all(env.layout.run(&env.run)).unwrap();
+    let child = ChildNo(1);
+    let path = env.layout.child_record(&env.run, child);
+    let now = sentry::os::clock::SystemClock::utc();
+    ChildRecord::asked(env.run.clone(), child, now, StopSignal::Term, 600_000).write(&path).unwrap();
+    env.local.adopt(&env.run.clone(), child);
+    env.local.stop(child, StopHow::Graceful).unwrap();
+    assert!(matches!(env.local.observe(child), Observed::Unknown { .. }));
+    env.local.stop(child, StopHow::Graceful).unwrap();
+    let mut shim = shim_command(&env, &path, &["sleep", "600"]).spawn().unwrap();
+    let exit = env.until_ended(child);
+    assert_eq!(exit.ending, Ending::Signaled { signal: 15, core_dumped: false });
+    assert!(exit.stop_requested && !exit.killed);
+    shim.wait().unwrap();
+}
+
+/// A shim as the monitor starts it.
+fn shim_command(env: &TestEnv, record: &std::path::Path, argv: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sentry"));
+    command.args(["shim", "--record"]).arg(record).arg("--log").arg(record.with_extension("log"));
+    command.args(["--run", env.run.as_str(), "--child", "1", "--cwd", "/", "--stop-signal", "TERM"]);
+    command.args(["--grace-ms", "600000", "--"]).args(argv);
+    process::detached(&mut command);
+    command
 }

@@ -37,8 +37,13 @@ impl TestEnv {
 
     /// Another monitor of the same directory, that has started nothing.
     pub(crate) fn succeed(&mut self, child: ChildNo) {
-        self.local = local(&self.layout);
+        self.local = self.another();
         self.local.adopt(&self.run, child);
+    }
+
+    /// Another monitor of the same directory, that knows nothing.
+    pub(crate) fn another(&self) -> Local {
+        local(&self.layout)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -123,6 +128,12 @@ impl TestEnv {
             let mark = format!("SENTRY_RUN={}", self.run);
             assert!(identity::of(pid).is_none() || !proc::environ_has(pid, &[mark]), "process {pid} is alive");
         }
+    }
+
+    /// Files that hold room for records.
+    pub(crate) fn spares(&self) -> usize {
+        let entries = std::fs::read_dir(self.layout.run(&self.run)).unwrap();
+        entries.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().ends_with(".spare")).count()
     }
 
     pub(crate) fn kill_shim(&self, child: ChildNo) {
