@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::status::{bring_up_to_date, child_life, read_failure};
 use super::{Context, ExitCode, Failure, FailureKind, Project, incidents};
 use crate::monitor::command::{ControlAnswer, ControlCommand};
-use crate::monitor::earlier;
 use crate::monitor::status::{PhaseName, StateFile};
 use crate::os::clock::SystemClock;
 use crate::os::lock;
 use crate::paths::Layout;
 use crate::store::{control, read};
+use crate::supervisor::record::living;
 use crate::view::status::Life;
 
 /// How long an answer is waited for. The monitor answers when it has begun, not when it is done.
@@ -135,9 +135,7 @@ fn answered(
 
 /// Nobody is there to ask. A living child can still be stopped; everything else needs a monitor.
 fn without_monitor(command: &ControlCommand, layout: &Layout, context: &mut Context) -> Result<ExitCode, Failure> {
-    if matches!(command, ControlCommand::Stop | ControlCommand::Abort)
-        && earlier::living(layout).map_err(read_failure)?.is_some()
-    {
+    if matches!(command, ControlCommand::Stop | ControlCommand::Abort) && !living(layout).is_empty() {
         // Whatever is remembered of it.
         return act_alone(command, context);
     }

@@ -11,7 +11,7 @@ use super::status::read_failure;
 use super::{Context, ExitCode, Failure, FailureKind, Project};
 use crate::config::{Config, ProcessKind};
 use crate::monitor::command::ControlCommand;
-use crate::monitor::run::{self as monitor, RunError, Setup};
+use crate::monitor::start::{self as monitor, RunError, Setup};
 use crate::monitor::status::PhaseName;
 use crate::os::lock::LockError;
 use crate::paths::Layout;
@@ -153,9 +153,18 @@ fn failure(error: RunError) -> Failure {
             .hint("use that version of sentry, or another directory; this one can still read it"),
         RunError::AnotherCommand { .. } => Failure::new(FailureKind::Refused, error)
             .hint("`sentry run` without a command adopts it, `sentry stop` ends it"),
-        RunError::StillAlive { pid, .. } => Failure::new(FailureKind::Refused, error)
-            .hint(format!("`sentry stop` ends it (so does `kill {pid}`); then `sentry run` starts a new run")),
-        RunError::Unlisted(error) => read_failure(error),
+        RunError::StillAlive(ref living) => {
+            let hint = match (&living.host, living.pid) {
+                (Some(host), _) => {
+                    format!("look at it on `{host}`, and end it there; then `sentry run` starts a new run")
+                }
+                (None, Some(pid)) => {
+                    format!("`sentry stop` ends it (so does `kill {pid}`); then `sentry run` starts a new run")
+                }
+                (None, None) => "`sentry stop` ends it; then `sentry run` starts a new run".to_owned(),
+            };
+            Failure::new(FailureKind::Refused, error).hint(hint)
+        }
         RunError::NothingHere => super::project::nothing_here(error.to_string()),
         RunError::Detectors(error) => Failure::new(FailureKind::Configuration, error),
         RunError::Store(_) | RunError::Journal(_) | RunError::Os { .. } => Failure::new(FailureKind::Io, error),

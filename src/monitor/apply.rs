@@ -331,6 +331,11 @@ impl Hands {
         }
     }
 
+    /// Whether a process is one of our jobs.
+    pub(super) fn is_job(&self, pid: u32) -> bool {
+        self.jobs.iter().any(|(_, _, job)| job.pid() == pid)
+    }
+
     pub(super) fn job_fds(&self) -> Vec<BorrowedFd<'_>> {
         self.jobs.iter().flat_map(|(_, _, job)| job.fds()).collect()
     }

@@ -1,9 +1,8 @@
-//! The monitor: `run` waits, `step` decides, `apply` does.
+//! The monitor: `start` begins, `run` waits, `step` decides, `apply` does.
 
 mod apply;
 pub mod command;
 mod decide;
-pub mod earlier;
 pub mod effect;
 pub mod event;
 mod follow;
@@ -17,9 +16,11 @@ mod obey;
 pub mod picture;
 mod record;
 pub mod repaint;
-pub mod run;
+mod rule_command;
+mod run;
 mod secrets;
 mod settle;
+pub mod start;
 pub mod state;
 pub mod status;
 pub mod step;

@@ -1,38 +1,26 @@
 //! The only loop: wait, step, apply. One thread, one wait, one deadline.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Write};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::Hands;
-use super::command::{ControlAnswer, ControlCommand};
-use super::earlier;
+use super::command::ControlAnswer;
 use super::effect::{Leave, Level};
 use super::event::{Event, Seen};
-use super::journal_line::{self, JournalLine};
-use super::memory::{ChildFacts, Phase, StreamFacts};
 use super::picture::Frame;
 use super::state::State;
 use super::status::ProcessIdentity;
 use super::streams::Streams;
-use super::talk::Talk;
-use crate::config::{Config, ProcessKind, command_line};
-use crate::detect::{DetectorSet, Position};
 use crate::exit::IO;
-use crate::ids::{ChildNo, RunId};
+use crate::ids::ChildNo;
 use crate::os::clock::SystemClock;
 use crate::os::signals::{Caught, Signals};
 use crate::os::watch::{Watch, WatchId, Woken};
-use crate::os::{identity, wait};
+use crate::os::{identity, process, wait};
 use crate::paths::Layout;
-use crate::store::{Durability, OpenError, ReadError, Store, WriteError, control, read};
-use crate::supervisor::local::Local;
-use crate::supervisor::not_yet::NotYet;
-use crate::supervisor::record::ChildRecord;
-use crate::supervisor::tail::Tail;
-use crate::supervisor::{Observed, StopHow, Supervisor};
+use crate::store::{Durability, control};
+use crate::supervisor::Observed;
 use crate::time::{Mono, Now};
 
 /// A turn that took longer than this is told in `sentry.log`.
@@ -45,267 +33,30 @@ const POLL: Duration = Duration::from_millis(500);
 /// Most steps of one turn, so that signals, commands and the heartbeat are served whatever the steps ask of each other.
 const MOST_STEPS: usize = 10_000;
 
-/// What a run is started with.
-pub struct Setup {
-    /// The configuration.
-    pub config: Config,
-    /// The command was given on the command line.
-    pub command_given: bool,
-    /// The monitor's environment.
-    pub environment: BTreeMap<String, String>,
-    /// Reads the configuration again; all errors in words.
-    pub reload: Box<dyn FnMut() -> Result<Config, String>>,
-    /// Where lines for people go.
-    pub terminal: Box<dyn Write + Send>,
-    /// Says only errors.
-    pub quiet: bool,
-    /// Shows the child's output here.
-    pub follow: Option<Box<dyn Write + Send>>,
-    /// Only act on the run that is there, with this command first (`sentry stop` without a monitor).
-    pub only: Option<ControlCommand>,
-}
-
-/// Why a run did not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The store could not be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The journal could not be opened.
-    #[error(transparent)]
-    Journal(#[from] WriteError),
-    /// A detector does not compile, which the configuration should have found.
-    #[error(transparent)]
-    Detectors(#[from] crate::detect::CompileError),
-    /// The operating system refused something that the loop needs.
-    #[error("cannot {what}")]
-    Os {
-        /// What was tried.
-        what: &'static str,
-        /// Its answer.
-        #[source]
-        source: io::Error,
-    },
-    /// Another command is being supervised here.
-    #[error("child {child} of run {run} is still supervised here: {command}")]
-    AnotherCommand {
-        /// Its run.
-        run: RunId,
-        /// Its number.
-        child: ChildNo,
-        /// Its command.
-        command: String,
-    },
-    /// The memory has no run that goes on, and yet a child is alive here.
-    #[error("child {child} of run {run} (pid {pid}) is still alive here, and nothing else is known of it")]
-    StillAlive {
-        /// Its run.
-        run: RunId,
-        /// Its number.
-        child: ChildNo,
-        /// Its main process.
-        pid: u32,
-    },
-    /// Nobody can say whether a child is alive.
-    #[error(transparent)]
-    Unlisted(#[from] ReadError),
-    /// There is no run to act on.
-    #[error("nothing is supervised here")]
-    NothingHere,
-}
-
-/// Runs until the run is over or the monitor is told to leave. The exit code of `sentry run`.
-///
-/// # Errors
-/// Only when nothing was begun.
-pub fn main(setup: Setup) -> Result<u8, RunError> {
-    let os = |what| move |source| RunError::Os { what, source };
-    // Before any thread is made, and before a signal could kill us between two writes.
-    let signals = Signals::block(&[Caught::Terminate, Caught::Interrupt, Caught::Hangup, Caught::Child])
-        .map_err(os("collect signals"))?;
-    let layout = Layout::of(&setup.config);
-    let store = Store::acquire(layout.clone())?;
-    let now = SystemClock::now();
-    let me = identity::this_process().map_err(os("tell which process this is"))?;
-    let (journal, replay) = store.journal::<JournalLine>(now.utc)?;
-    let mut troubles: Vec<String> = replay
-        .damaged
-        .iter()
-        .map(|damage| {
-            let aside = damage
-                .set_aside
-                .as_ref()
-                .map_or_else(String::new, |path| format!(", and is kept in `{}`", path.display()));
-            format!(
-                "the journal is damaged from line {} on ({}); what follows was left out{aside}",
-                damage.line, damage.why
-            )
-        })
-        .collect();
-    let (memory, not_understood) = journal_line::replay(replay.records);
-    troubles.extend(not_understood);
-
-    let mut config = setup.config;
-    if let Some(run) = memory.run.as_ref().filter(|_| setup.only.is_some() && config.process.command.is_empty()) {
-        config.process.command.clone_from(&run.command);
-    }
-    let set = Arc::new(DetectorSet::compile(&config.detectors)?);
-    let mut talk = Talk::new(setup.terminal, &layout.sentry_log(), config.retention.max_log_bytes, setup.quiet);
-    for trouble in &troubles {
-        talk.say(Level::Error, trouble, now.utc);
-    }
-    let state = State::new(config, memory, setup.environment, me.pid == 1, now);
-    let supervisor: Box<dyn Supervisor> = match state.config.process.kind {
-        ProcessKind::Local => Box::new(Local::new(layout.clone())),
-        ProcessKind::Slurm => Box::new(NotYet::new("slurm")),
-        ProcessKind::Docker => Box::new(NotYet::new("docker")),
-        ProcessKind::Attach => Box::new(NotYet::new("attach")),
-    };
-    // Compiled once, before the first incident needs them.
-    crate::incident::warm_up();
-    let mut monitor = Monitor {
-        pending: VecDeque::new(),
-        signals,
-        watch: Watch::new().ok(),
-        control_watch: None,
-        look_at_queue: None,
-        streams: Streams::new(set, setup.follow),
-        hands: Hands::new(
-            store,
-            journal,
-            talk,
-            supervisor,
-            setup.reload,
-            state.memory.todo.iter().map(|intent| intent.id).collect(),
-        ),
-        layout,
-        me,
-        started: now,
-        heartbeat: now.mono,
-        seen: None,
-        leaving: None,
-        evicted: false,
-        state,
-    };
-    monitor.begin(setup.command_given, setup.only, now)?;
-    // What compiling and replaying needed is not needed again.
-    crate::os::memory::give_back();
-    Ok(monitor.run())
-}
-
-struct Monitor {
-    state: State,
-    hands: Hands,
-    streams: Streams,
-    pending: VecDeque<Event>,
-    signals: Signals,
-    watch: Option<Watch>,
-    control_watch: Option<WatchId>,
+/// The loop and all it holds.
+pub(super) struct Monitor {
+    pub(super) state: State,
+    pub(super) hands: Hands,
+    pub(super) streams: Streams,
+    pub(super) pending: VecDeque<Event>,
+    pub(super) signals: Signals,
+    pub(super) watch: Option<Watch>,
+    pub(super) control_watch: Option<WatchId>,
     /// When the control queue is looked at without having been woken.
-    look_at_queue: Option<Mono>,
-    layout: Layout,
-    me: ProcessIdentity,
-    started: Now,
-    heartbeat: Mono,
-    seen: Option<(ChildNo, Seen)>,
-    leaving: Option<Leave>,
+    pub(super) look_at_queue: Option<Mono>,
+    pub(super) layout: Layout,
+    pub(super) me: ProcessIdentity,
+    pub(super) started: Now,
+    pub(super) heartbeat: Mono,
+    pub(super) seen: Option<(ChildNo, Seen)>,
+    pub(super) leaving: Option<Leave>,
     /// Somebody has removed `.sentry/` or its lock: what is there now belongs to somebody else.
-    evicted: bool,
+    pub(super) evicted: bool,
 }
 
 impl Monitor {
-    /// Goes on with the run that is there, or begins a new one.
-    fn begin(&mut self, command_given: bool, only: Option<ControlCommand>, now: Now) -> Result<(), RunError> {
-        self.hands.learn_secrets(&self.state);
-        let command = self.hands.redact_argv(&self.state.config.process.command);
-        if self.state.run_goes_on() {
-            self.adopt(&command, command_given, only.is_some(), now)?;
-        } else if let Some(living) = earlier::living(&self.layout)? {
-            // The memory was lost or ended too early. A second child beside this one would be the worst of all answers.
-            let ChildRecord { run, child, .. } = &living.record;
-            if only.is_none() {
-                return Err(RunError::StillAlive { run: run.clone(), child: *child, pid: living.pid });
-            }
-            self.take_over(&living.record);
-            self.adopt(&[], false, true, now)?;
-        } else if only.is_some() {
-            return Err(RunError::NothingHere);
-        } else {
-            let id =
-                RunId::new(format!("{}-{:04x}", now.utc.date_time().format("%Y%m%dT%H%M%SZ"), self.me.pid & 0xffff));
-            let words = command_line(&command);
-            self.state.new_run(id, command);
-            self.hands.say(Level::Info, &format!("supervising `{words}`; see `sentry status`"), now.utc);
-        }
-        self.watch_queue();
-        if let Some(command) = only {
-            self.pending.push_back(Event::Command { id: String::new(), command: Ok(command) });
-        }
-        self.take_commands(now);
-        self.pending.push_front(Event::Woke);
-        // Whoever reads shall see at once who owns the directory now.
-        self.write_picture(Durability::Cached, now);
-        Ok(())
-    }
-
-    /// Makes a child of which only its record is known the child of this memory. What it has printed so far was somebody
-    /// else's to judge.
-    fn take_over(&mut self, record: &ChildRecord) {
-        let known = read::state(&self.layout).ok().flatten().filter(|state| state.run == record.run);
-        self.state.new_run(record.run.clone(), known.map(|state| state.command).unwrap_or_default());
-        let printed = Tail::open(self.layout.child_log(&record.run, record.child), 0).len().unwrap_or(0);
-        let position = Position { consumed: printed, resume: printed, ..Position::START };
-        let memory = &mut self.state.memory;
-        memory.streams.insert(record.child.stream(), StreamFacts { position, lines: 0 });
-        memory.child = Some(ChildFacts::new(record.child, record.asked));
-        memory.phase = Phase::Starting;
-    }
-
-    fn adopt(&mut self, command: &[String], command_given: bool, only: bool, now: Now) -> Result<(), RunError> {
-        let (Some(run), child) = (self.state.memory.run.clone(), self.state.child_no()) else {
-            return Ok(());
-        };
-        let Some(child) = child else { return Ok(()) };
-        if command_given && run.command != command {
-            return Err(RunError::AnotherCommand { run: run.id, child, command: command_line(&run.command) });
-        }
-        let alive = self.state.memory.child.as_ref().is_some_and(|child| child.exit.is_none());
-        let started = !self
-            .state
-            .memory
-            .todo
-            .iter()
-            .any(|intent| matches!(intent.todo, super::todo::Todo::StartChild { child: no, .. } if no == child));
-        if started {
-            self.hands.supervisor.adopt(&run.id, child);
-            self.open_streams(child);
-            self.observe(now);
-            self.stop_again(child, alive, now);
-        }
-        if !only {
-            let what = match (&self.state.memory.phase, alive) {
-                (Phase::Paused { why }, _) => {
-                    format!("run {} is still paused ({why}); `sentry resume` goes on", run.id)
-                }
-                (_, true) => format!("run {} goes on: child {child} is adopted", run.id),
-                (_, false) => format!("run {} goes on after child {child}", run.id),
-            };
-            self.hands.say(Level::Info, &what, now.utc);
-        }
-        Ok(())
-    }
-
-    /// The monitor that asked for the stop may have died before its request was heard; asking twice is harmless.
-    fn stop_again(&mut self, child: ChildNo, alive: bool, now: Now) {
-        if alive
-            && matches!(self.state.memory.phase, Phase::Stopping { .. })
-            && let Err(error) = self.hands.supervisor.stop(child, StopHow::Graceful)
-        {
-            self.hands.complain(&error.to_string(), now.utc);
-        }
-    }
-
-    fn run(mut self) -> u8 {
+    /// Turns until the run is over or the monitor is told to leave. The exit code.
+    pub(super) fn run(mut self) -> u8 {
         self.handle_pending();
         // Adopting a quiet child changes nothing in the memory, and readers want to see all the same who watches it now.
         self.write_picture(Durability::Cached, SystemClock::now());
@@ -409,7 +160,7 @@ impl Monitor {
         }
     }
 
-    fn open_streams(&mut self, child: ChildNo) {
+    pub(super) fn open_streams(&mut self, child: ChildNo) {
         for source in self.hands.supervisor.streams(child) {
             let facts = self.state.memory.streams.get(&source.stream).copied().unwrap_or_default();
             self.streams.open(source, child, facts, &mut self.watch);
@@ -465,7 +216,13 @@ impl Monitor {
                         let result = self.hands.read_config(&mut self.streams);
                         self.pending.push_back(Event::ConfigRead { command: None, result });
                     }
-                    Caught::Child | Caught::Quit | Caught::WindowChanged => {}
+                    // As process 1 of a container we inherit what others have left.
+                    Caught::Child => {
+                        if let Err(error) = process::reap_strangers(|pid| self.hands.is_job(pid)) {
+                            self.hands.complain(&format!("cannot reap: {error}"), now.utc);
+                        }
+                    }
+                    Caught::Quit | Caught::WindowChanged => {}
                 }
             }
         }
@@ -507,7 +264,7 @@ impl Monitor {
     }
 
     /// Makes the queue if it was taken away, and watches it.
-    fn watch_queue(&mut self) {
+    pub(super) fn watch_queue(&mut self) {
         if let Err(error) = crate::store::make_tree(&self.layout) {
             self.hands.complain(&error.to_string(), SystemClock::utc());
         }
@@ -515,7 +272,7 @@ impl Monitor {
         self.control_watch = self.watch.as_mut().and_then(|watch| watch.dir(&queue).ok());
     }
 
-    fn take_commands(&mut self, now: Now) {
+    pub(super) fn take_commands(&mut self, now: Now) {
         if self.control_watch.is_none() {
             if self.is_evicted() {
                 return;
@@ -541,7 +298,7 @@ impl Monitor {
     }
 
     /// Asks the supervisor; only news become events.
-    fn observe(&mut self, _now: Now) {
+    pub(super) fn observe(&mut self, _now: Now) {
         let Some(child) = self.state.child_no() else { return };
         let seen = match self.hands.supervisor.observe(child) {
             Observed::Starting => Seen::Starting,
@@ -589,7 +346,7 @@ impl Monitor {
         }
     }
 
-    fn write_picture(&mut self, durability: Durability, now: Now) {
+    pub(super) fn write_picture(&mut self, durability: Durability, now: Now) {
         let frame = Frame {
             monitor: &self.me,
             monitor_started: self.started.utc,

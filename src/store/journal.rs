@@ -49,7 +49,7 @@ pub struct Damage {
     pub set_aside: Option<PathBuf>,
 }
 
-/// Why a record is not written: its line would be longer than [`MAX_LINE`].
+/// Why a record is not written: its line would be longer than 16 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a record of {0} bytes is longer than the {MAX_LINE} that are believed when it is read")]
 pub struct TooLong(pub u64);

@@ -11,8 +11,7 @@ use super::disk;
 use super::error::{At, ReadError};
 use super::folder::{INCIDENT_JSON, is_folder_name};
 use super::index::{self, IndexPage, IndexQuery, short_id};
-use super::retention::names;
-use crate::ids::{ChildNo, IncidentId, RunId};
+use crate::ids::IncidentId;
 use crate::incident::Incident;
 use crate::monitor::status::{self, StateFile};
 use crate::paths::Layout;
@@ -21,10 +20,6 @@ use crate::paths::Layout;
 const MAX_JSON: u64 = 16 * 1024 * 1024;
 /// Largest report that is read, bytes.
 const MAX_REPORT: u64 = 64 * 1024 * 1024;
-/// Most runs that are looked through for children.
-const MAX_RUNS: usize = 8;
-/// Most children of one run.
-const MAX_CHILDREN: usize = 16;
 /// Most candidates that an ambiguous prefix is answered with.
 const MAX_CANDIDATES: usize = 10;
 
@@ -85,27 +80,6 @@ pub fn index(layout: &Layout, query: &IndexQuery) -> Result<IndexPage, ReadError
 /// When it cannot be read.
 pub fn attempts(layout: &Layout) -> Result<Ledger, ReadError> {
     attempts::read(layout)
-}
-
-/// Children of the newest runs that have a record, newest first: of [`MAX_RUNS`] runs, [`MAX_CHILDREN`] of each.
-///
-/// # Errors
-/// When the runs cannot be listed. A missing folder has none.
-pub fn newest_children(layout: &Layout) -> Result<Vec<(RunId, ChildNo)>, ReadError> {
-    let mut found = Vec::new();
-    // Names of runs begin with their start, so they sort by age.
-    for run in names(&layout.runs())?.into_iter().rev().take(MAX_RUNS).map(RunId::new) {
-        let number = |name: String| name.strip_prefix("child-")?.strip_suffix(".json")?.parse().ok().map(ChildNo);
-        let mut children: Vec<ChildNo> = match names(&layout.run(&run)) {
-            Ok(names) => names.into_iter().filter_map(number).collect(),
-            // A file beside the runs.
-            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => continue,
-            Err(error) => return Err(error),
-        };
-        children.sort_by_key(|child| std::cmp::Reverse(*child));
-        found.extend(children.into_iter().take(MAX_CHILDREN).map(|child| (run.clone(), child)));
-    }
-    Ok(found)
 }
 
 /// The incident whose folder's name or short id begins with `prefix`; a whole name is always meant as such.
