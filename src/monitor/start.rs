@@ -83,7 +83,7 @@ pub enum RunError {
         command: String,
     },
     /// The memory has no run that goes on, and yet a child is alive here.
-    #[error("child {} of run {} {}", .0.child, .0.run, still_alive(.0))]
+    #[error("child {} of run {}{}", .0.child, .0.run, still_alive(.0))]
     StillAlive(Box<Living>),
     /// There is no run to act on.
     #[error("nothing is supervised here")]
@@ -264,7 +264,7 @@ impl Monitor {
 fn still_alive(living: &Living) -> String {
     let pid = living.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
     match &living.host {
-        Some(host) => format!("may still be alive on host `{host}`{pid}, which cannot be seen from here"),
-        None => format!("is still alive here{pid}, and nothing else is known of it"),
+        Some(host) => format!("{pid} may still be alive on host `{host}`, which cannot be seen from here"),
+        None => format!("{pid} is still alive here, and nothing else is known of it"),
     }
 }
