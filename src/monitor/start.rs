@@ -96,6 +96,7 @@ pub enum RunError {
 /// Only when nothing was begun.
 pub fn main(setup: Setup) -> Result<u8, RunError> {
     let os = |what| move |source| RunError::Os { what, source };
+    crate::os::memory::share_heap();
     // Before any thread is made, and before a signal could kill us between two writes.
     let signals = Signals::block(&[Caught::Terminate, Caught::Interrupt, Caught::Hangup, Caught::Child])
         .map_err(os("collect signals"))?;

@@ -15,3 +15,16 @@ pub fn give_back() {
         libc::malloc_trim(0);
     }
 }
+
+/// Lets all threads share one heap (mallopt(3), `M_ARENA_MAX`). The monitor's helper threads only write what they are handed;
+/// a heap of their own would cost each of them memory that stays.
+///
+/// To be called before the first thread is made.
+pub fn share_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) takes two numbers and changes a setting of the allocator; there is one thread yet.
+    #[expect(unsafe_code, reason = "std has no way to say this to the allocator")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
