@@ -24,6 +24,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The name used in the configuration and on disk.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// Kinds of detectors, as written in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +86,24 @@ pub enum Language {
     Cpp,
     /// Shell.
     Shell,
+}
+
+impl Language {
+    /// The name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "Python",
+            Self::Javascript => "JavaScript",
+            Self::Typescript => "TypeScript",
+            Self::Go => "Go",
+            Self::Rust => "Rust",
+            Self::Java => "Java",
+            Self::Kotlin => "Kotlin",
+            Self::Scala => "Scala",
+            Self::Cpp => "C/C++",
+            Self::Shell => "shell",
+        }
+    }
 }
 
 /// One frame as printed in a trace.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::IncidentKind;
 use super::report_frames;
 use super::report_view::{Changes, CommitView, Configuration, ReportView};
-use super::report_words::{category_words, exit_words, severity_word, verdict_words, what_was_seen, when};
+use super::report_words::{category_words, exit_words, verdict_words, what_was_seen, when};
 use super::safe_text::{code, code_cell, fence, prose};
 use crate::config::command_line;
 use crate::detect::DetectorKind;
@@ -67,7 +67,7 @@ fn header(out: &mut String, view: &ReportView) {
     row("When", when(incident.utc));
     row("Where", format!("run {}, child {}", code_cell(incident.run.as_str()), incident.child));
     row("Detected by", format!("{} ({})", code_cell(root.detector.as_str()), root.kind.as_str()));
-    row("Severity", severity_word(incident.severity).to_owned());
+    row("Severity", incident.severity.as_str().to_owned());
     row("Category", format!("{}: {}", incident.category.as_str(), category_words(incident.category)));
     row("Fingerprint", code_cell(incident.fingerprint.as_str()));
     if let Some(exit) = &incident.exit {

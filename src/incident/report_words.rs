@@ -3,7 +3,7 @@
 use super::safe_text::code;
 use super::{Category, Incident};
 use crate::detect::ending::{Ending, Exit, OutOfMemory};
-use crate::detect::{DetectorKind, Language, Severity};
+use crate::detect::{DetectorKind, Language};
 use crate::heal::verdict::Verdict;
 use crate::time::Utc;
 
@@ -92,30 +92,6 @@ pub(super) fn category_words(category: Category) -> &'static str {
     }
 }
 
-pub(super) fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-        Severity::Critical => "critical",
-    }
-}
-
-pub(super) fn language_word(language: Language) -> &'static str {
-    match language {
-        Language::Python => "Python",
-        Language::Javascript => "JavaScript",
-        Language::Typescript => "TypeScript",
-        Language::Go => "Go",
-        Language::Rust => "Rust",
-        Language::Java => "Java",
-        Language::Kotlin => "Kotlin",
-        Language::Scala => "Scala",
-        Language::Cpp => "C/C++",
-        Language::Shell => "shell",
-    }
-}
-
 /// Info string of a fence.
 pub(super) fn fence_language(language: Option<Language>) -> &'static str {
     match language {
@@ -163,7 +139,7 @@ pub(super) fn what_was_seen(incident: &Incident) -> String {
         (Some(trace), _) => {
             format!(
                 "On {stamp}, {child} printed a {} stack trace{place}: {}.",
-                language_word(trace.language),
+                trace.language.name(),
                 code(&incident.message)
             )
         }

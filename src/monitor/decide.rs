@@ -81,7 +81,7 @@ impl State {
     fn eligible_rule(&self, incident: &Incident, eligible: impl Fn(&Rule) -> bool) -> Result<&Rule, String> {
         let least = self.config.healing.min_severity;
         if incident.severity < least {
-            return Err(format!("its severity is below `healing.min_severity: {}`", severity_word(least)));
+            return Err(format!("its severity is below `healing.min_severity: {}`", least.as_str()));
         }
         if self.memory.escalated.contains(&incident.root.detector) {
             return Err(
@@ -389,15 +389,5 @@ impl State {
     /// How the newest child ended, once it has.
     pub(super) fn ended_exit(&self) -> Option<Exit> {
         self.memory.child.as_ref().and_then(|child| child.exit.clone())
-    }
-}
-
-fn severity_word(severity: crate::detect::Severity) -> &'static str {
-    use crate::detect::Severity;
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-        Severity::Critical => "critical",
     }
 }

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::status::severity_word;
 use super::{Palette, clean, one_line};
 use crate::detect::{Detection, Language, Severity, Trace, TraceFrame};
 
@@ -72,9 +71,9 @@ pub fn text(source: &str, detection: &Detection, palette: Palette) -> String {
     let lines = if first == last { first.to_string() } else { format!("{first}-{last}") };
     let place = palette.bold(format!("{}:{lines}", one_line(source)));
     let word = match severity {
-        Severity::Info => palette.dim(severity_word(*severity)),
-        Severity::Warning => palette.warn(severity_word(*severity)),
-        Severity::Error | Severity::Critical => palette.bad(severity_word(*severity)),
+        Severity::Info => palette.dim(severity.as_str()),
+        Severity::Warning => palette.warn(severity.as_str()),
+        Severity::Error | Severity::Critical => palette.bad(severity.as_str()),
     };
     let Some(trace) = trace else {
         return format!("{place}  {word}  {detector}  {}\n", one_line(message));
@@ -99,7 +98,7 @@ pub fn text(source: &str, detection: &Detection, palette: Palette) -> String {
 fn frames(trace: &Trace, palette: Palette, text: &mut String) {
     let count = super::words::count(trace.frames.len() as u64, "frame");
     let of = if trace.in_app_top.is_none() && !trace.frames.is_empty() { ", none of the application" } else { "" };
-    let _ = writeln!(text, "    {}", palette.dim(format!("{}, {count}{of}", language_word(trace.language))));
+    let _ = writeln!(text, "    {}", palette.dim(format!("{}, {count}{of}", trace.language.name())));
     // Around the one to look at first: it is what a cut must not take away.
     let from = trace.in_app_top.map_or(0, |top| top.saturating_sub(MAX_FRAMES / 2));
     let from = from.min(trace.frames.len().saturating_sub(MAX_FRAMES));
@@ -148,21 +147,6 @@ fn frame_words(frame: &TraceFrame, palette: Palette) -> String {
     match &frame.function {
         Some(function) => format!("{} in {}", palette.name(place), palette.name(one_line(function))),
         None => palette.name(place),
-    }
-}
-
-fn language_word(language: Language) -> &'static str {
-    match language {
-        Language::Python => "Python",
-        Language::Javascript => "JavaScript",
-        Language::Typescript => "TypeScript",
-        Language::Go => "Go",
-        Language::Rust => "Rust",
-        Language::Java => "Java",
-        Language::Kotlin => "Kotlin",
-        Language::Scala => "Scala",
-        Language::Cpp => "C/C++",
-        Language::Shell => "shell",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::status::{severity_look, severity_word};
+use super::status::severity_look;
 use super::table::{Cell, Look, Table, tab_separated};
 use super::{Palette, words};
 use crate::store::{IndexPage, IndexRow};
@@ -33,7 +33,7 @@ pub fn table(page: &IndexPage, now: Utc, width: usize, palette: Palette) -> Stri
             Cell::new(&short, Look::Bold),
             Cell::new(&format!("{} ago", words::duration(row.utc.age(now))), Look::Dim),
             row.kind.as_str().into(),
-            Cell::new(severity_word(row.severity), look),
+            Cell::new(row.severity.as_str(), look),
             row.detector.as_str().into(),
             row.action.as_deref().unwrap_or("-").into(),
             row.message.as_str().into(),
@@ -48,7 +48,7 @@ pub fn columns(row: &IndexRow) -> String {
         row.id.as_str(),
         &row.utc.rfc3339(),
         row.kind.as_str(),
-        severity_word(row.severity),
+        row.severity.as_str(),
         row.detector.as_str(),
         row.action.as_deref().unwrap_or("-"),
         &row.message,

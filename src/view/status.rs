@@ -350,16 +350,6 @@ pub(super) fn severity_look(severity: Severity) -> Look {
     }
 }
 
-/// The word for a severity, as in the configuration.
-pub fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-        Severity::Critical => "critical",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
