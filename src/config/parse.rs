@@ -278,6 +278,9 @@ pub(super) fn language(word: &str) -> Option<Language> {
         "scala" => Language::Scala,
         "cpp" => Language::Cpp,
         "shell" => Language::Shell,
+        "dotnet" => Language::Dotnet,
+        "ruby" => Language::Ruby,
+        "php" => Language::Php,
         _ => return None,
     })
 }

@@ -353,6 +353,9 @@ fn language_name(language: Language) -> &'static str {
         Language::Scala => "scala",
         Language::Cpp => "cpp",
         Language::Shell => "shell",
+        Language::Dotnet => "dotnet",
+        Language::Ruby => "ruby",
+        Language::Php => "php",
     }
 }
 

@@ -9,8 +9,21 @@ const SECONDS: Kind = Kind::Seconds { min: 0.0 };
 const SOME_SECONDS: Kind = Kind::Seconds { min: 0.001 };
 const LANGUAGE: Kind = Kind::Word(LANGUAGES);
 
-pub(super) static LANGUAGES: &[&str] =
-    &["python", "javascript", "typescript", "go", "rust", "java", "kotlin", "scala", "cpp", "shell"];
+pub(super) static LANGUAGES: &[&str] = &[
+    "python",
+    "javascript",
+    "typescript",
+    "go",
+    "rust",
+    "java",
+    "kotlin",
+    "scala",
+    "cpp",
+    "shell",
+    "dotnet",
+    "ruby",
+    "php",
+];
 pub(super) static SEVERITIES: &[&str] = &["info", "warning", "error", "critical"];
 pub(super) static DETECTOR_KINDS: &[&str] = &["pattern", "traceback", "stall", "exit_code"];
 pub(super) static ACTIONS: &[&str] =

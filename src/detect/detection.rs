@@ -86,6 +86,12 @@ pub enum Language {
     Cpp,
     /// Shell.
     Shell,
+    /// C#, F# and Visual Basic on .NET.
+    Dotnet,
+    /// Ruby.
+    Ruby,
+    /// PHP.
+    Php,
 }
 
 impl Language {
@@ -102,7 +108,24 @@ impl Language {
             Self::Scala => "Scala",
             Self::Cpp => "C/C++",
             Self::Shell => "shell",
+            Self::Dotnet => ".NET",
+            Self::Ruby => "Ruby",
+            Self::Php => "PHP",
         }
+    }
+
+    /// The language whose traces look the same.
+    pub fn family(self) -> Self {
+        match self {
+            Self::Typescript => Self::Javascript,
+            Self::Kotlin | Self::Scala => Self::Java,
+            other => other,
+        }
+    }
+
+    /// Whether the innermost frame is printed last, as only Python does.
+    pub fn innermost_last(self) -> bool {
+        self == Self::Python
     }
 }
 

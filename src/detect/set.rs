@@ -59,15 +59,7 @@ pub(super) struct Traceback {
 impl Traceback {
     /// Whether traces of this language are meant. Languages that print the same traces go together.
     pub(super) fn wants(&self, language: Language) -> bool {
-        self.languages.is_empty() || self.languages.iter().any(|wanted| family(*wanted) == family(language))
-    }
-}
-
-fn family(language: Language) -> Language {
-    match language {
-        Language::Javascript | Language::Typescript => Language::Javascript,
-        Language::Java | Language::Kotlin | Language::Scala => Language::Java,
-        Language::Python | Language::Go | Language::Rust | Language::Cpp | Language::Shell => language,
+        self.languages.is_empty() || self.languages.iter().any(|wanted| wanted.family() == language.family())
     }
 }
 

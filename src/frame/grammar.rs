@@ -113,6 +113,9 @@ pub fn language_of(file_name: &str) -> Option<Language> {
         "scala" | "sc" => Language::Scala,
         "c" | "cc" | "cpp" | "cxx" | "cu" | "h" | "hh" | "hpp" | "cuh" => Language::Cpp,
         "sh" | "bash" => Language::Shell,
+        "cs" | "fs" | "vb" => Language::Dotnet,
+        "rb" | "erb" => Language::Ruby,
+        "php" => Language::Php,
         _ => return None,
     })
 }

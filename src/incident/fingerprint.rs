@@ -6,7 +6,7 @@ use regex::Regex;
 use sha2::{Digest, Sha256};
 
 use crate::detect::ending::{Ending, Exit, OutOfMemory};
-use crate::detect::{Detection, DetectorKind, Language, Trace, TraceFrame};
+use crate::detect::{Detection, DetectorKind, Trace, TraceFrame};
 use crate::ids::Fingerprint;
 
 /// Version of the rules below. Fingerprints of different versions are never equal.
@@ -109,20 +109,11 @@ fn top_functions(trace: &Trace) -> Vec<String> {
     let any_in_app = trace.frames.iter().any(|frame| frame.in_app);
     let counts = |frame: &&TraceFrame| frame.in_app || !any_in_app;
     // Python prints the innermost frame last, everybody else first.
-    let inwards: Box<dyn Iterator<Item = &TraceFrame>> = match trace.language {
-        Language::Python => {
-            let end = start.map_or(trace.frames.len(), |top| top + 1);
-            Box::new(trace.frames.iter().take(end).rev())
-        }
-        Language::Javascript
-        | Language::Typescript
-        | Language::Go
-        | Language::Rust
-        | Language::Java
-        | Language::Kotlin
-        | Language::Scala
-        | Language::Cpp
-        | Language::Shell => Box::new(trace.frames.iter().skip(start.unwrap_or(0))),
+    let inwards: Box<dyn Iterator<Item = &TraceFrame>> = if trace.language.innermost_last() {
+        let end = start.map_or(trace.frames.len(), |top| top + 1);
+        Box::new(trace.frames.iter().take(end).rev())
+    } else {
+        Box::new(trace.frames.iter().skip(start.unwrap_or(0)))
     };
     let mut functions: Vec<String> = Vec::with_capacity(FRAMES);
     for frame in inwards.filter(counts) {
@@ -168,6 +159,7 @@ fn ending(exit: &Exit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::Language;
     use crate::incident::samples::{detection, exited, frame, trace};
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Incident, Redactor};
-use crate::detect::{Language, Trace};
+use crate::detect::Trace;
 use crate::frame::SourceFrame;
 use crate::ids::{ChildNo, RunId};
 use crate::time::Utc;
@@ -128,19 +128,10 @@ pub struct SnapshotView {
 /// Indices of a trace's frames in the order in which a report shows them: those of the application first, beginning where
 /// a person would look first and then outwards; then the others, innermost first. Frames that repeat (recursion) come once.
 pub fn frame_order(trace: &Trace) -> Vec<usize> {
-    let inwards: Vec<usize> = match trace.language {
-        // Printed outermost first.
-        Language::Python => (0..trace.frames.len()).rev().collect(),
-        Language::Javascript
-        | Language::Typescript
-        | Language::Go
-        | Language::Rust
-        | Language::Java
-        | Language::Kotlin
-        | Language::Scala
-        | Language::Cpp
-        | Language::Shell => (0..trace.frames.len()).collect(),
-    };
+    let mut inwards: Vec<usize> = (0..trace.frames.len()).collect();
+    if trace.language.innermost_last() {
+        inwards.reverse();
+    }
     let top = trace.in_app_top.filter(|&top| top < trace.frames.len());
     let in_app = |at: &usize| trace.frames.get(*at).is_some_and(|frame| frame.in_app);
     let (application, library): (Vec<usize>, Vec<usize>) =

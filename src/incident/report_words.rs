@@ -105,6 +105,9 @@ pub(super) fn fence_language(language: Option<Language>) -> &'static str {
         Some(Language::Scala) => "scala",
         Some(Language::Cpp) => "cpp",
         Some(Language::Shell) => "sh",
+        Some(Language::Dotnet) => "csharp",
+        Some(Language::Ruby) => "ruby",
+        Some(Language::Php) => "php",
         None => "text",
     }
 }

@@ -88,7 +88,8 @@ impl std::fmt::Debug for Driver {
 impl Driver {
     /// A driver for traces of these languages; an empty list means all.
     pub fn new(languages: &[Language]) -> Self {
-        let wanted = |language: Language| languages.is_empty() || languages.iter().any(|&l| same_family(l, language));
+        let wanted =
+            |language: Language| languages.is_empty() || languages.iter().any(|&l| l.family() == language.family());
         Self::with(super::grammars().into_iter().filter(|grammar| wanted(grammar.language())).collect(), false)
     }
 
@@ -361,17 +362,6 @@ fn read_text(grammars: &Arc<[Box<dyn Grammar>]>, text: &str) -> Vec<Found> {
 #[expect(clippy::expect_used, reason = "the patterns are literals of this crate, and a test builds them")]
 fn all_starters() -> RegexSet {
     RegexSet::new(Driver::new(&[]).starters()).expect("the starters are valid regular expressions")
-}
-
-/// Whether traces of the two come from one runtime.
-fn same_family(a: Language, b: Language) -> bool {
-    use Language::{Java, Javascript, Kotlin, Scala, Typescript};
-    let family = |language| match language {
-        Typescript => Javascript,
-        Kotlin | Scala => Java,
-        other => other,
-    };
-    family(a) == family(b)
 }
 
 fn to_text(line: &RawLine<'_>) -> TextLine {

@@ -22,6 +22,7 @@ pub fn is_app(language: Language, file: Option<&str>, function: Option<&str>) ->
         Language::Rust => is_app_rust(file, function),
         Language::Java | Language::Kotlin | Language::Scala => is_app_jvm(function.unwrap_or_default()),
         Language::Cpp => is_app_cpp(file, function),
+        Language::Dotnet | Language::Ruby | Language::Php => false,
         Language::Shell => file.is_none_or(|file| !starts_with_any(file, &["/etc/", "/usr/lib/", "/usr/share/"])),
     }
 }
