@@ -128,7 +128,16 @@ fn detectors(patterns: &[String], everything: bool) -> Result<Vec<Detector>> {
     if everything {
         detectors.push(detector("traceback".to_owned(), What::Traceback { languages: Vec::new() }));
         let metric = Some(check_pattern("step (\\d+)/")?);
-        detectors.push(detector("stall".to_owned(), What::Stall { metric, no_progress: Duration::from_secs(60) }));
+        detectors.push(detector(
+            "stall".to_owned(),
+            What::Stall(sentry::config::Stall {
+                metric,
+                no_progress: Some(Duration::from_secs(60)),
+                learn_factor: 5.0,
+                learn_min: Duration::from_secs(300),
+                except: Vec::new(),
+            }),
+        ));
     }
     Ok(detectors)
 }

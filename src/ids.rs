@@ -52,6 +52,14 @@ name_type! {
     StreamId
 }
 name_type! {
+    /// Name of a failure class of the catalogue; unique: `cuda_oom`.
+    ClassName
+}
+name_type! {
+    /// Name of a phase in the configuration; unique: `checkpoint`.
+    PhaseName
+}
+name_type! {
     /// Stable hash of an incident's normalised message and top in-app frames: version, colon, 16 hex digits (`v1:0123456789abcdef`).
     Fingerprint
 }

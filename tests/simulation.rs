@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use sentry::config::{self, Action, Config, Detector, EnvChange, Lifecycle, Match, Rule, What};
+use sentry::config::{self, Action, Config, Detector, EnvChange, Lifecycle, Match, Rule, Stall, What};
 use sentry::detect::ending::{Ending, Exit, OutOfMemory};
 use sentry::detect::{Detection, DetectorKind, Position, Severity};
 use sentry::heal::verdict::Verdict;
@@ -117,6 +117,7 @@ fn detection(child: ChildNo, at: u64, chance: &mut Chance) -> Detection {
         message: format!("{name} failed in {}", chance.pick(&["alpha", "beta"])),
         captures: BTreeMap::new(),
         trace: None,
+        class: None,
     }
 }
 
@@ -563,7 +564,13 @@ fn random_config(chance: &mut Chance) -> Config {
             name: DetectorName::new("stall"),
             severity: Severity::Error,
             cooldown: Duration::from_secs(60),
-            what: What::Stall { metric: None, no_progress: Duration::from_secs(100) },
+            what: What::Stall(Stall {
+                metric: None,
+                no_progress: Some(Duration::from_secs(100)),
+                learn_factor: 5.0,
+                learn_min: Duration::from_secs(300),
+                except: Vec::new(),
+            }),
         }])
         .chain([Detector {
             name: DetectorName::new("traceback"),

@@ -82,6 +82,13 @@ enum KindArg {
     Stall,
     #[value(name = "exit_code", alias = "exit-code")]
     ExitCode,
+    Metric,
+    Rate,
+    Resource,
+    Http,
+    Tcp,
+    Command,
+    Catalogue,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -270,6 +277,13 @@ impl KindArg {
             Self::Traceback => (None, Some(DetectorKind::Traceback)),
             Self::Stall => (None, Some(DetectorKind::Stall)),
             Self::ExitCode => (None, Some(DetectorKind::ExitCode)),
+            Self::Metric => (None, Some(DetectorKind::Metric)),
+            Self::Rate => (None, Some(DetectorKind::Rate)),
+            Self::Resource => (None, Some(DetectorKind::Resource)),
+            Self::Http => (None, Some(DetectorKind::Http)),
+            Self::Tcp => (None, Some(DetectorKind::Tcp)),
+            Self::Command => (None, Some(DetectorKind::Command)),
+            Self::Catalogue => (None, Some(DetectorKind::Catalogue)),
         }
     }
 }

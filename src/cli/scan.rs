@@ -91,8 +91,10 @@ fn chosen(all: &[Detector], names: &[String]) -> Result<Vec<Detector>, Failure> 
 /// How often a pattern has to match before it fires. A log that is over has no clock, so its window is the whole log.
 fn min_counts(detectors: &[Detector]) -> BTreeMap<DetectorName, u64> {
     let least = |detector: &Detector| match detector.what {
-        What::Pattern { min_count, .. } => Some((detector.name.clone(), u64::from(min_count))),
-        What::Traceback { .. } | What::Stall { .. } | What::ExitCode { .. } => None,
+        What::Pattern { min_count: count, .. } | What::Rate { count, .. } => {
+            Some((detector.name.clone(), u64::from(count)))
+        }
+        _ => None,
     };
     detectors.iter().filter_map(least).collect()
 }

@@ -1,17 +1,20 @@
 //! `detectors`.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use super::model::{Detector, What};
+use super::check::nearest;
+use super::detector_model::{Ask, Detector, Metric, PhaseMarks, Probe, Resource, Stall, What};
+use super::detector_tables::{DETECTOR_KINDS, DETECTOR_ONLY, DETECTORS_DEFAULT};
 use super::parse::languages;
 use super::problem::{Draft, Problems};
 use super::read::{Context, Section};
 use super::regexes;
 use super::scalar;
-use super::tables::{DETECTOR_ONLY, DETECTORS_DEFAULT, ROOT};
+use super::tables::ROOT;
 use super::yaml::{self, At, Entry, Node, Value};
 use crate::detect::Severity;
-use crate::ids::DetectorName;
+use crate::ids::{DetectorName, PhaseName};
 
 /// The detectors, and the names of all that the file means to have: one with a bad expression is still there to be named.
 pub(super) struct Detectors {
@@ -20,7 +23,7 @@ pub(super) struct Detectors {
 }
 
 /// Reads the detectors, or the built-in ones where the file has none.
-pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> Detectors {
+pub(super) fn read(root: &Section<'_>, phases: &[PhaseMarks], context: &mut Context<'_>) -> Detectors {
     if root.entry("detectors").is_none() {
         let list = built_in(context);
         return Detectors { names: list.iter().map(|detector| detector.name.to_string()).collect(), list };
@@ -42,6 +45,7 @@ pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> Detectors {
         } else {
             seen.insert(name.clone(), at);
         }
+        known_phases(&section, phases, context);
         out.list.extend(one(&section, &name, context));
         out.names.push(name);
     }
@@ -66,9 +70,7 @@ fn built_in(context: &mut Context<'_>) -> Vec<Detector> {
 
 fn missing_kind(section: &Section<'_>, context: &mut Context<'_>) {
     if section.given("kind").is_none() && section.is_mapping() {
-        context.problems.error(
-            Draft::new(section.at(), "a detector without a `kind`").help("pattern, traceback, stall or exit_code"),
-        );
+        context.problems.error(Draft::new(section.at(), "a detector without a `kind`").help(DETECTOR_KINDS.join(", ")));
     }
 }
 
@@ -78,34 +80,40 @@ fn one(section: &Section<'_>, name: &str, context: &mut Context<'_>) -> Option<D
         return None;
     };
     for (key, only) in DETECTOR_ONLY {
-        if *only != kind
+        if !only.contains(&kind.as_str())
             && let Some(entry) = section.entry(key)
         {
             context.problems.warn(
                 Draft::new(entry.key_at.clone(), format!("`{key}` has no effect here"))
-                    .help(format!("it belongs to `kind: {only}`")),
+                    .help(format!("it belongs to `kind: {}`", only.join("`, `"))),
             );
         }
     }
     let what = match kind.as_str() {
-        "pattern" => {
-            if section.given("regex").is_none() {
-                context.problems.error(
-                    Draft::new(section.at(), "a pattern without a `regex`")
-                        .help("write what to look for: `regex: 'out of memory'`"),
-                );
-            }
-            What::Pattern {
-                regex: line_regex(section, "regex")?,
-                min_count: section.whole("min_count").max(1),
-                window: section.seconds("window_seconds"),
-            }
-        }
-        "traceback" => What::Traceback { languages: languages(section) },
-        "stall" => What::Stall {
-            metric: line_regex(section, "metric_regex"),
-            no_progress: section.seconds("no_progress_seconds"),
+        "pattern" => What::Pattern {
+            regex: required_regex(section, "pattern", context)?,
+            min_count: section.whole("min_count").max(1),
+            window: section.seconds("window_seconds"),
         },
+        "rate" => What::Rate {
+            regex: required_regex(section, "rate", context)?,
+            count: section.whole("count").max(2),
+            window: match section.seconds("window_seconds") {
+                none if none.is_zero() => Duration::from_secs(60),
+                window => window,
+            },
+        },
+        "metric" => What::Metric(Box::new(metric(section, context)?)),
+        "traceback" => What::Traceback { languages: languages(section) },
+        "stall" => What::Stall(Stall {
+            metric: line_regex(section, "metric_regex"),
+            no_progress: section.given("no_progress_seconds").map(|_| section.seconds("no_progress_seconds")),
+            learn_factor: section.number("learn_factor"),
+            learn_min: section.seconds("learn_min_seconds"),
+            except: excepted(section),
+        }),
+        "resource" => What::Resource(Box::new(resource(section, context))),
+        "http" | "tcp" | "command" => What::Probe(Box::new(probe(section, &kind, context)?)),
         _ => What::ExitCode { nonzero_only: section.bool("nonzero_only") },
     };
     Some(Detector {
@@ -116,7 +124,175 @@ fn one(section: &Section<'_>, name: &str, context: &mut Context<'_>) -> Option<D
     })
 }
 
-fn line_regex(section: &Section<'_>, key: &str) -> Option<regex::bytes::Regex> {
+/// A metric must be able to fire.
+fn metric(section: &Section<'_>, context: &mut Context<'_>) -> Option<Metric> {
+    let regex = required_regex(section, "metric", context)?;
+    let number = |key: &str| section.given(key).map(|_| section.number(key));
+    let by_median = ["spike_mads", "drop_mads", "spike_ratio", "drop_ratio"];
+    let confirmations = section
+        .maybe_whole("confirmations")
+        .unwrap_or(if by_median.iter().any(|key| number(key).is_some()) { 5 } else { 1 });
+    let metric = Metric {
+        regex,
+        non_finite: section.bool("non_finite"),
+        above: number("above"),
+        below: number("below"),
+        spike_mads: number("spike_mads"),
+        drop_mads: number("drop_mads"),
+        spike_ratio: number("spike_ratio"),
+        drop_ratio: number("drop_ratio"),
+        window: section.whole("window"),
+        confirmations,
+        confirm: section.seconds("confirm_seconds"),
+        warm_up: section.whole("warm_up"),
+        except: excepted(section),
+    };
+    let limits = ["above", "below"].into_iter().chain(by_median);
+    if !metric.non_finite && limits.clone().all(|key| section.given(key).is_none()) {
+        let limits: Vec<String> = limits.map(|key| format!("`{key}`")).collect();
+        context.problems.error(
+            Draft::new(section.at(), "a metric that can never fire")
+                .help(format!("give one of {}, or `non_finite: true`", limits.join(", "))),
+        );
+    }
+    Some(metric)
+}
+
+fn resource(section: &Section<'_>, context: &mut Context<'_>) -> Resource {
+    let bytes = |key: &str| section.given(key).map(|_| section.bytes(key));
+    let disks = section.paths("disks", context);
+    let (mut disk_free_below, mut inodes_free_below) =
+        (bytes("disk_free_below"), section.maybe_whole("inodes_free_below").map(u64::from));
+    if !disks.is_empty() && disk_free_below.is_none() && inodes_free_below.is_none() {
+        (disk_free_below, inodes_free_below) = (Some(1 << 30), Some(1000));
+    }
+    let disk_limit = ["disk_free_below", "inodes_free_below"].into_iter().find_map(|key| section.entry(key));
+    if disks.is_empty()
+        && let Some(limit) = disk_limit
+    {
+        context.problems.error(
+            Draft::new(limit.key_at.clone(), format!("`{}` without `disks`", limit.key))
+                .help("name paths on the file systems to watch: `disks: [., /tmp]`"),
+        );
+    }
+    Resource {
+        every: section.seconds("every_seconds"),
+        memory_above: bytes("memory_above"),
+        memory_growth_per_hour: bytes("memory_growth_per_hour"),
+        growth_window: section.seconds("growth_window_seconds"),
+        open_files_above: section.given("open_files_above").map(|_| section.number("open_files_above")),
+        disks,
+        disk_free_below,
+        inodes_free_below,
+        gpus: section.maybe_whole("gpus"),
+        kernel_log: section.bool("kernel_log"),
+        confirmations: section.maybe_whole("confirmations").unwrap_or(2),
+    }
+}
+
+fn probe(section: &Section<'_>, kind: &str, context: &mut Context<'_>) -> Option<Probe> {
+    let ask = match kind {
+        "http" => Ask::Http {
+            url: required(section, "url", "`url: http://127.0.0.1:8080/healthz`", context).and_then(|node| {
+                let url = scalar::text(node)?.to_owned();
+                if !url.starts_with("http://") {
+                    context.problems.error(
+                        Draft::new(node.at.clone(), format!("`{url}` is not an http address")).help(
+                            "only http:// is spoken; for https use `kind: command` with `command: [curl, -fsS, URL]`",
+                        ),
+                    );
+                }
+                Some(url)
+            })?,
+            status: status(section, context),
+            body: line_regex(section, "body_regex"),
+        },
+        "tcp" => Ask::Tcp {
+            address: required(section, "address", "`address: 127.0.0.1:5432`", context).and_then(|node| {
+                let address = scalar::text(node)?.to_owned();
+                let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+                if port.is_none_or(|(_, port)| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+                    let draft = Draft::new(node.at.clone(), format!("`{address}` is not host:port"));
+                    context.problems.error(draft.help("write `127.0.0.1:5432` or `[::1]:5432`"));
+                }
+                Some(address)
+            })?,
+        },
+        _ => {
+            required(section, "command", "`command: [curl, -fsS, URL]`", context)?;
+            Ask::Command { command: section.command("command"), cwd: context.project.to_path_buf() }
+        }
+    };
+    Some(Probe {
+        ask,
+        every: section.seconds("every_seconds"),
+        timeout: section.seconds("timeout_seconds"),
+        failures: section.whole("failures").max(1),
+        start_grace: section.seconds("start_grace_seconds"),
+    })
+}
+
+/// `200`, `200-399`.
+fn status(section: &Section<'_>, context: &mut Context<'_>) -> (u16, u16) {
+    const ALL_WELL: (u16, u16) = (200, 399);
+    let Some(node) = section.given("status") else { return ALL_WELL };
+    let range = scalar::spelled(node).and_then(|text| {
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        let (low, high) = (low.trim().parse::<u16>().ok()?, high.trim().parse::<u16>().ok()?);
+        (100 <= low && low <= high && high <= 599).then_some((low, high))
+    });
+    range.unwrap_or_else(|| {
+        context.problems.error(
+            Draft::new(node.at.clone(), "not a status of HTTP")
+                .help("write a number from 100 to 599, or a range: `200-399`"),
+        );
+        ALL_WELL
+    })
+}
+
+fn excepted(section: &Section<'_>) -> Vec<PhaseName> {
+    section.texts("except").into_iter().map(PhaseName::new).collect()
+}
+
+/// Reports a phase that is not there.
+fn known_phases(section: &Section<'_>, phases: &[PhaseMarks], context: &mut Context<'_>) {
+    for node in section.given("except").map(Node::items).unwrap_or_default() {
+        let Some(name) = scalar::text(node) else { continue };
+        if phases.iter().any(|phase| phase.name.as_str() == name) {
+            continue;
+        }
+        let near = nearest(name, phases.iter().map(|phase| phase.name.as_str()));
+        let help = near.map_or_else(
+            || "`phases` says where each begins and ends".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        context.problems.error(Draft::new(node.at.clone(), format!("there is no phase `{name}`")).help(help));
+    }
+}
+
+fn required<'a>(section: &Section<'a>, key: &str, help: &str, context: &mut Context<'_>) -> Option<&'a Node> {
+    let node = section.given(key);
+    if node.is_none() {
+        let kind = section.word("kind").unwrap_or_default();
+        context
+            .problems
+            .error(Draft::new(section.at(), format!("`kind: {kind}` without `{key}`")).help(format!("write {help}")));
+    }
+    node
+}
+
+fn required_regex(section: &Section<'_>, kind: &str, context: &mut Context<'_>) -> Option<regex::bytes::Regex> {
+    if section.given("regex").is_none() {
+        let help = match kind {
+            "metric" => "write what holds the number: `regex: 'loss[=: ]+(\\S+)'`",
+            _ => "write what to look for: `regex: 'out of memory'`",
+        };
+        context.problems.error(Draft::new(section.at(), format!("a {kind} without a `regex`")).help(help));
+    }
+    line_regex(section, "regex")
+}
+
+pub(super) fn line_regex(section: &Section<'_>, key: &str) -> Option<regex::bytes::Regex> {
     section.given(key).and_then(scalar::text).and_then(|pattern| regexes::for_lines(pattern).ok())
 }
 

@@ -2,7 +2,9 @@
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::model::Globs;
+use super::model::{Globs, LogGlob};
+use super::read::{Context, Section, resolve};
+use super::scalar;
 
 fn one(pattern: &str) -> Result<Glob, globset::Error> {
     // `*` stays inside a directory, as in a shell; `**` crosses them.
@@ -15,6 +17,25 @@ pub(super) fn check(pattern: &str) -> Result<(), String> {
         return Err("it is empty".to_owned());
     }
     one(pattern).map(|_| ()).map_err(|error| error.kind().to_string())
+}
+
+/// `process.logs`: each glob with the directory that has to be watched for it.
+pub(super) fn logs(process: &Section<'_>, context: &mut Context<'_>) -> Vec<LogGlob> {
+    let cwd = process.path("cwd", context);
+    let items = process.given("logs").map(super::yaml::Node::items).unwrap_or_default();
+    let written = items.iter().filter_map(|node| Some((node, scalar::text(node)?)));
+    let written: Vec<_> = written.filter(|(_, pattern)| check(pattern).is_ok()).collect();
+    written
+        .into_iter()
+        .map(|(node, pattern)| {
+            let filled = context.fill(node, pattern);
+            let literal = filled.split_inclusive('/').take_while(|part| !part.contains(['*', '?', '[', '{'])).count();
+            // The last part names files even where it has no wildcard.
+            let parts: Vec<&str> = filled.split_inclusive('/').collect();
+            let (root, rest) = parts.split_at(literal.min(parts.len().saturating_sub(1)));
+            LogGlob { pattern: pattern.to_owned(), root: resolve(&cwd, &root.concat()), rest: rest.concat() }
+        })
+        .collect()
 }
 
 /// Compiles globs that were checked.

@@ -7,6 +7,8 @@
 
 mod check;
 mod convert;
+mod detector_model;
+mod detector_tables;
 mod detectors;
 mod globs;
 mod healing;
@@ -14,6 +16,7 @@ mod interpolate;
 mod keys;
 mod model;
 mod parse;
+mod phases;
 mod problem;
 mod read;
 mod regexes;
@@ -21,6 +24,7 @@ mod rules;
 mod scalar;
 mod schema;
 mod show;
+mod show_detector;
 pub mod stack;
 mod tables;
 pub mod template;
@@ -31,6 +35,7 @@ mod yaml;
 mod tests;
 
 pub use convert::convert;
+pub use detector_model::*;
 pub use model::*;
 pub use parse::{decode, defaults, parse, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};

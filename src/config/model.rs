@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use globset::GlobSet;
 use regex::Regex;
-use regex::bytes::Regex as BytesRegex;
+
+use super::detector_model::{Detector, PhaseMarks};
 
 use crate::detect::{DetectorKind, Language, Severity};
 use crate::ids::{DetectorName, RuleName};
@@ -28,6 +29,8 @@ pub struct Config {
     pub config_snapshots: Globs,
     /// `source_explode`.
     pub source_explode: SourceExplode,
+    /// `phases`, in order; names are unique.
+    pub phases: Vec<PhaseMarks>,
     /// `detectors`, in order; names are unique.
     pub detectors: Vec<Detector>,
     /// `rules`, in order; names are unique.
@@ -65,6 +68,19 @@ pub struct Process {
     pub lifecycle: Lifecycle,
     /// Limits and pauses of restarts.
     pub restart_policy: RestartPolicy,
+    /// Files that are read besides the output, relative to `cwd`.
+    pub logs: Vec<LogGlob>,
+}
+
+/// One glob of `process.logs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogGlob {
+    /// As written.
+    pub pattern: String,
+    /// The directory before the first wildcard, absolute.
+    pub root: PathBuf,
+    /// What is below it, as a glob in which `*` does not cross directories and `**` does.
+    pub rest: String,
 }
 
 /// `process.kind`.
@@ -234,62 +250,6 @@ pub struct SourceExplode {
     pub roots: Vec<PathBuf>,
     /// Reads frames from anywhere.
     pub allow_outside: bool,
-}
-
-/// One entry of `detectors`.
-#[derive(Clone, Debug)]
-pub struct Detector {
-    /// Unique name.
-    pub name: DetectorName,
-    /// Severity of what it finds.
-    pub severity: Severity,
-    /// The same fingerprint within this time of the same child is counted, not a new incident.
-    pub cooldown: Duration,
-    /// What it looks for.
-    pub what: What,
-}
-
-/// The kinds of detectors with their own keys.
-#[derive(Clone, Debug)]
-pub enum What {
-    /// `kind: pattern`.
-    Pattern {
-        /// Compiled as the scanner will: bytes, no Unicode.
-        regex: BytesRegex,
-        /// Fires at the `min_count`-th match …
-        min_count: u32,
-        /// … within this time; zero is no limit.
-        window: Duration,
-    },
-    /// `kind: traceback`.
-    Traceback {
-        /// Languages; empty is all.
-        languages: Vec<Language>,
-    },
-    /// `kind: stall`.
-    Stall {
-        /// First group (or the whole match) is the progress value; `None`: any output is progress.
-        metric: Option<BytesRegex>,
-        /// Fires when the value has not advanced for this long.
-        no_progress: Duration,
-    },
-    /// `kind: exit_code`.
-    ExitCode {
-        /// Leaves exit 0 alone.
-        nonzero_only: bool,
-    },
-}
-
-impl What {
-    /// The kind's name.
-    pub fn kind(&self) -> DetectorKind {
-        match self {
-            Self::Pattern { .. } => DetectorKind::Pattern,
-            Self::Traceback { .. } => DetectorKind::Traceback,
-            Self::Stall { .. } => DetectorKind::Stall,
-            Self::ExitCode { .. } => DetectorKind::ExitCode,
-        }
-    }
 }
 
 /// One entry of `rules`.

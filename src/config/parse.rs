@@ -7,6 +7,7 @@ use super::detectors;
 use super::globs;
 use super::healing;
 use super::model::*;
+use super::phases;
 use super::problem::{ConfigError, Draft, Problems, Warning};
 use super::read::{Context, Section};
 use super::rules;
@@ -89,7 +90,8 @@ pub fn project_of(file: &Path) -> &Path {
 fn build(root: &Node, file: Option<&Path>, command: Option<Vec<String>>, context: &mut Context<'_>) -> Config {
     let root = Section::new(Some(root), &ROOT);
     let process = process(root.section("process"), &root, command, context);
-    let detectors = detectors::read(&root, context);
+    let phases = phases::read(&root, context);
+    let detectors = detectors::read(&root, &phases, context);
     Config {
         project: context.project.to_path_buf(),
         file: file.map(Path::to_path_buf),
@@ -98,6 +100,7 @@ fn build(root: &Node, file: Option<&Path>, command: Option<Vec<String>>, context
         source_explode: source_explode(root.section("source_explode"), context),
         rules: rules::read(&root, &detectors, &process.cwd, context),
         healing: healing::read(root.section("healing"), &detectors.names, context),
+        phases,
         detectors: detectors.list,
         process,
         notifiers: notifiers(&root, context),
@@ -164,6 +167,7 @@ fn process(
             _ => Lifecycle::RestartOnFailure,
         },
         restart_policy: restart_policy(section.section("restart_policy")),
+        logs: globs::logs(&section, context),
     }
 }
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::check::nearest;
+use super::detector_model::Detector;
 use super::detectors::Detectors;
-use super::model::{Action, Detector, EnvChange, Match, Rule};
+use super::model::{Action, EnvChange, Match, Rule};
 use super::parse::language;
 use super::problem::Draft;
 use super::read::{Context, Section};
@@ -124,9 +125,7 @@ fn signal(node: &Node, context: &mut Context<'_>) -> Option<String> {
 }
 
 fn detector_kind(word: &str) -> Option<DetectorKind> {
-    [DetectorKind::Pattern, DetectorKind::Traceback, DetectorKind::Stall, DetectorKind::ExitCode]
-        .into_iter()
-        .find(|kind| kind.as_str() == word)
+    DetectorKind::ALL.into_iter().find(|kind| kind.as_str() == word)
 }
 
 fn category(word: &str) -> Option<Category> {

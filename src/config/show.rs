@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::model::*;
+use super::show_detector::{show_detector, show_phase};
 use super::write::Shown;
 use crate::detect::{Language, Severity};
 
@@ -23,6 +24,7 @@ pub fn show(config: &Config) -> Shown {
         monitor,
         config_snapshots,
         source_explode,
+        phases,
         detectors,
         rules,
         healing,
@@ -36,6 +38,7 @@ pub fn show(config: &Config) -> Shown {
         ("monitor", show_monitor(monitor)),
         ("config_snapshots", list(&config_snapshots.patterns, |glob| text(glob))),
         ("source_explode", show_source_explode(source_explode)),
+        ("phases", list(phases, show_phase)),
         ("detectors", list(detectors, show_detector)),
         ("rules", list(rules, show_rule)),
         ("healing", show_healing(healing)),
@@ -60,7 +63,7 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 fn show_process(process: &Process) -> Shown {
-    let Process { kind, command, cwd, env, pty, stop_signal, stop_grace, lifecycle, restart_policy } = process;
+    let Process { kind, command, cwd, env, pty, stop_signal, stop_grace, lifecycle, restart_policy, logs } = process;
     map([
         ("kind", text(kind.as_str())),
         ("command", show_command(command)),
@@ -71,6 +74,7 @@ fn show_process(process: &Process) -> Shown {
         ("stop_grace_seconds", seconds(*stop_grace)),
         ("lifecycle", text(lifecycle.as_str())),
         ("restart_policy", show_restart_policy(restart_policy)),
+        ("logs", list(logs, |glob| text(&glob.pattern))),
     ])
 }
 
@@ -116,32 +120,6 @@ fn show_source_explode(explode: &SourceExplode) -> Shown {
         ("roots", list(roots, |root| path(root))),
         ("allow_outside", plain(*allow_outside)),
     ])
-}
-
-fn show_detector(detector: &Detector) -> Shown {
-    let Detector { name, severity, cooldown, what } = detector;
-    let mut entries = vec![
-        entry("name", text(name.as_str())),
-        entry("kind", text(what.kind().as_str())),
-        entry("severity", text(severity_name(*severity))),
-        entry("cooldown_seconds", seconds(*cooldown)),
-    ];
-    match what {
-        What::Pattern { regex, min_count, window } => entries.extend([
-            entry("regex", text(regex.as_str())),
-            entry("min_count", plain(*min_count)),
-            entry("window_seconds", seconds(*window)),
-        ]),
-        What::Traceback { languages } => {
-            entries.push(entry("languages", list(languages, |language| text(language_name(*language)))));
-        }
-        What::Stall { metric, no_progress } => {
-            entries.extend(metric.as_ref().map(|metric| entry("metric_regex", text(metric.as_str()))));
-            entries.push(entry("no_progress_seconds", seconds(*no_progress)));
-        }
-        What::ExitCode { nonzero_only } => entries.push(entry("nonzero_only", plain(*nonzero_only))),
-    }
-    Shown::Map(entries)
 }
 
 fn show_rule(rule: &Rule) -> Shown {
@@ -271,7 +249,7 @@ fn show_retention(retention: &Retention) -> Shown {
 }
 
 /// Arguments, with the values of options such as `--token=…` and `--token …` left out.
-fn show_command(command: &[String]) -> Shown {
+pub(super) fn show_command(command: &[String]) -> Shown {
     let mut secret_follows = false;
     let words = command.iter().map(|word| {
         let hidden = std::mem::take(&mut secret_follows);
@@ -313,35 +291,35 @@ fn without_password(text: &str) -> String {
     }
 }
 
-fn entry(key: &str, value: Shown) -> (String, Shown) {
+pub(super) fn entry(key: &str, value: Shown) -> (String, Shown) {
     (key.to_owned(), value)
 }
 
-fn map<const N: usize>(entries: [(&str, Shown); N]) -> Shown {
+pub(super) fn map<const N: usize>(entries: [(&str, Shown); N]) -> Shown {
     Shown::Map(entries.into_iter().map(|(key, value)| entry(key, value)).collect())
 }
 
-fn list<T>(items: &[T], show: impl Fn(&T) -> Shown) -> Shown {
+pub(super) fn list<T>(items: &[T], show: impl Fn(&T) -> Shown) -> Shown {
     Shown::List(items.iter().map(show).collect())
 }
 
-fn text(text: &str) -> Shown {
+pub(super) fn text(text: &str) -> Shown {
     Shown::Text(text.to_owned())
 }
 
-fn path(path: &Path) -> Shown {
+pub(super) fn path(path: &Path) -> Shown {
     Shown::Text(path.to_string_lossy().replace('$', "$$"))
 }
 
-fn plain(value: impl serde::Serialize) -> Shown {
+pub(super) fn plain(value: impl serde::Serialize) -> Shown {
     Shown::Plain(json!(value))
 }
 
-fn seconds(time: Duration) -> Shown {
+pub(super) fn seconds(time: Duration) -> Shown {
     if time.subsec_nanos() == 0 { plain(time.as_secs()) } else { plain(time.as_secs_f64()) }
 }
 
-fn language_name(language: Language) -> &'static str {
+pub(super) fn language_name(language: Language) -> &'static str {
     match language {
         Language::Python => "python",
         Language::Javascript => "javascript",
@@ -359,7 +337,7 @@ fn language_name(language: Language) -> &'static str {
     }
 }
 
-fn severity_name(severity: Severity) -> &'static str {
+pub(super) fn severity_name(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",
         Severity::Warning => "warning",

@@ -2,12 +2,13 @@
 //!
 //! Names and defaults follow autosentry 0.7.3 and 0.15.1 where those have the key.
 
+use super::detector_tables::{DETECTOR, DETECTOR_KINDS, DETECTORS_DEFAULT, PHASE, SEVERITIES};
 use super::keys::{Kind, Table, key};
 
 const ANY_NUMBER: Kind = Kind::Whole { min: 0, max: 1_000_000_000 };
-const SECONDS: Kind = Kind::Seconds { min: 0.0 };
-const SOME_SECONDS: Kind = Kind::Seconds { min: 0.001 };
-const LANGUAGE: Kind = Kind::Word(LANGUAGES);
+pub(super) const SECONDS: Kind = Kind::Seconds { min: 0.0 };
+pub(super) const SOME_SECONDS: Kind = Kind::Seconds { min: 0.001 };
+pub(super) const LANGUAGE: Kind = Kind::Word(LANGUAGES);
 
 pub(super) static LANGUAGES: &[&str] = &[
     "python",
@@ -24,8 +25,6 @@ pub(super) static LANGUAGES: &[&str] = &[
     "ruby",
     "php",
 ];
-pub(super) static SEVERITIES: &[&str] = &["info", "warning", "error", "critical"];
-pub(super) static DETECTOR_KINDS: &[&str] = &["pattern", "traceback", "stall", "exit_code"];
 pub(super) static ACTIONS: &[&str] =
     &["restart", "restart_with_env", "pause", "abort", "custom_command", "notify", "ignore"];
 pub(super) static CATEGORIES: &[&str] = &[
@@ -65,6 +64,12 @@ pub(super) static ROOT: Table = Table {
             "What counts as a failure. When absent: out_of_memory, traceback and exit_code.",
         ),
         key(
+            "phases",
+            Kind::List(&Kind::Section(&PHASE)),
+            "[]",
+            "Parts of the work in which other numbers and longer pauses are healthy; detectors name them in `except`.",
+        ),
+        key(
             "rules",
             Kind::List(&Kind::Section(&RULE)),
             "[]",
@@ -81,17 +86,6 @@ pub(super) static ROOT: Table = Table {
             .no_effect("session dispatch is not there yet; incidents are handled by rules"),
     ],
 };
-
-/// Used when the file has no `detectors`.
-pub(super) const DETECTORS_DEFAULT: &str = r"
-- name: out_of_memory
-  kind: pattern
-  regex: 'CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|MemoryError\b|JavaScript heap out of memory|std::bad_alloc|[Oo]ut of memory: [Kk]ill|oom-kill'
-- name: traceback
-  kind: traceback
-- name: exit_code
-  kind: exit_code
-";
 
 static PROCESS: Table = Table {
     what: "`process`",
@@ -130,6 +124,12 @@ static PROCESS: Table = Table {
             "What an exit means: restart_on_failure (exit 0 ends the run), one_shot (any exit ends it), restart_always (exit 0 starts the command again).",
         ),
         key("restart_policy", Kind::Section(&RESTART_POLICY), "", "Limits and pauses of restarts."),
+        key(
+            "logs",
+            Kind::List(&Kind::Glob),
+            "[]",
+            "Files that are read besides the command's output, one stream each: globs relative to cwd; `**` crosses directories.",
+        ),
         key("extra", Kind::Map(&Kind::Any), "{}", "Keys of other kinds of supervisors.")
             .no_effect("only `kind: local` is there yet, and it has no extra keys"),
         key("stages", Kind::List(&Kind::Section(&STAGE)), "[]", "Commands that run one after the other.")
@@ -277,55 +277,6 @@ static SOURCE_EXPLODE: Table = Table {
         ),
     ],
 };
-
-static DETECTOR: Table = Table {
-    what: "a detector",
-    keys: &[
-        key("name", Kind::Name, "", "Unique name; the kind where it is absent."),
-        key("kind", Kind::Word(DETECTOR_KINDS), "", "pattern, traceback, stall or exit_code."),
-        key(
-            "severity",
-            Kind::Word(SEVERITIES),
-            "error",
-            "How bad what it finds is; incidents below healing.min_severity are only recorded.",
-        ),
-        key(
-            "cooldown_seconds",
-            SECONDS,
-            "60",
-            "The same failure again within this time is counted, not a new incident.",
-        )
-        .differs("within it the same failure is counted in its incident; a different failure is always a new one"),
-        key("regex", Kind::Regex, "", "pattern: searched for in each line."),
-        key("min_count", Kind::Whole { min: 1, max: 1_000_000 }, "1", "pattern: fires at this many matches …"),
-        key("window_seconds", SECONDS, "0", "pattern: … within this time; 0 is no limit."),
-        key("languages", Kind::List(&LANGUAGE), "[]", "traceback: only these languages; empty is all."),
-        key(
-            "metric_regex",
-            Kind::Regex,
-            "",
-            "stall: its first group, or the whole match, is the progress value. Absent: any output is progress.",
-        ),
-        key(
-            "no_progress_seconds",
-            SOME_SECONDS,
-            "1800",
-            "stall: fires when the value has not advanced, or nothing was printed, for this long.",
-        ),
-        key("nonzero_only", Kind::Bool, "true", "exit_code: leaves exit 0 alone."),
-    ],
-};
-
-/// Keys of [`DETECTOR`] that belong to one kind.
-pub(super) static DETECTOR_ONLY: &[(&str, &str)] = &[
-    ("regex", "pattern"),
-    ("min_count", "pattern"),
-    ("window_seconds", "pattern"),
-    ("languages", "traceback"),
-    ("metric_regex", "stall"),
-    ("no_progress_seconds", "stall"),
-    ("nonzero_only", "exit_code"),
-];
 
 static RULE: Table = Table {
     what: "a rule",

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::Class;
 use crate::ids::{DetectorName, StreamId};
 
 /// How bad a detection is, from least to worst.
@@ -48,6 +49,20 @@ pub enum DetectorKind {
     Stall,
     /// How the child ended.
     ExitCode,
+    /// A number in the log that is not finite, beyond a limit, or far from what it was.
+    Metric,
+    /// Too many matches of a regular expression within a time.
+    Rate,
+    /// Memory, open files, disks, accelerators.
+    Resource,
+    /// A service that does not answer an HTTP request.
+    Http,
+    /// A service that does not accept a connection.
+    Tcp,
+    /// A command that says the service is not well.
+    Command,
+    /// A known failure class.
+    Catalogue,
 }
 
 impl DetectorKind {
@@ -58,6 +73,36 @@ impl DetectorKind {
             Self::Traceback => "traceback",
             Self::Stall => "stall",
             Self::ExitCode => "exit_code",
+            Self::Metric => "metric",
+            Self::Rate => "rate",
+            Self::Resource => "resource",
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Command => "command",
+            Self::Catalogue => "catalogue",
+        }
+    }
+
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Pattern,
+        Self::Traceback,
+        Self::Stall,
+        Self::ExitCode,
+        Self::Metric,
+        Self::Rate,
+        Self::Resource,
+        Self::Http,
+        Self::Tcp,
+        Self::Command,
+        Self::Catalogue,
+    ];
+
+    /// Whether it says that something is odd, not that something failed.
+    pub fn is_anomaly(self) -> bool {
+        match self {
+            Self::Stall | Self::Metric | Self::Rate | Self::Resource | Self::Http | Self::Tcp | Self::Command => true,
+            Self::Pattern | Self::Traceback | Self::ExitCode | Self::Catalogue => false,
         }
     }
 }
@@ -191,4 +236,7 @@ pub struct Detection {
     pub captures: BTreeMap<String, String>,
     /// The trace, for `traceback`.
     pub trace: Option<Trace>,
+    /// The known failure class, for `catalogue`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
 }

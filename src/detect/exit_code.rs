@@ -20,7 +20,7 @@ pub fn detect(detectors: &[config::Detector], exit: &Exit, child: ChildNo) -> Op
     }
     let configured = detectors.iter().find_map(|detector| match detector.what {
         What::ExitCode { nonzero_only } => Some((detector, nonzero_only)),
-        What::Pattern { .. } | What::Traceback { .. } | What::Stall { .. } => None,
+        _ => None,
     });
     let (detector, severity, nonzero_only) = match configured {
         Some((detector, nonzero_only)) => (detector.name.clone(), detector.severity, nonzero_only),
@@ -39,6 +39,7 @@ pub fn detect(detectors: &[config::Detector], exit: &Exit, child: ChildNo) -> Op
         message: describe(exit),
         captures: captures(exit),
         trace: None,
+        class: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod ansi;
 mod automaton;
+mod class;
 pub mod confine;
 mod detection;
 pub mod ending;
@@ -16,6 +17,7 @@ mod stall;
 mod trace_feed;
 pub mod traceback;
 
+pub use class::{Class, ClassAction, Role};
 pub use detection::{Detection, DetectorKind, Language, Severity, Trace, TraceFrame};
 pub use exit_code::signal_name;
 pub use metric::MetricValue;

@@ -387,7 +387,7 @@ impl Scanner {
             emitted_at,
             Detection {
                 detector: hit.pattern.name.clone(),
-                kind: DetectorKind::Pattern,
+                kind: hit.pattern.kind,
                 severity: hit.pattern.severity,
                 stream: self.stream.clone(),
                 bytes,
@@ -395,6 +395,7 @@ impl Scanner {
                 message,
                 captures,
                 trace: None,
+                class: None,
             },
         ));
     }
@@ -413,6 +414,7 @@ impl Scanner {
             message: headline(&found.trace),
             captures: found.prefix.clone(),
             trace: Some(found.trace.clone()),
+            class: None,
         })
     }
 }

@@ -8,8 +8,8 @@ use super::automaton::{Automaton, CACHE_BYTES, Cache};
 use super::confine::{PatternError, check_pattern, confined};
 use super::metric::Metric;
 use super::traceback::Driver;
-use super::{Language, Severity};
-use crate::config::{self, What};
+use super::{DetectorKind, Language, Severity};
+use crate::config::{self, Stall, What};
 use crate::ids::DetectorName;
 
 /// Everything that is looked for in a stream. Immutable; one for all streams of a configuration.
@@ -44,6 +44,7 @@ pub enum CompileError {
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) name: DetectorName,
+    pub(super) kind: DetectorKind,
     pub(super) severity: Severity,
     pub(super) regex: Regex,
 }
@@ -85,19 +86,23 @@ impl DetectorSet {
                 Ok((check_pattern(regex.as_str()).map_err(refused)?, hir))
             };
             match &detector.what {
-                What::Pattern { regex, .. } => {
+                What::Pattern { regex, .. } | What::Rate { regex, .. } => {
                     let (regex, hir) = compile(regex)?;
                     expressions.push(hir);
-                    set.patterns.push(Pattern { name, severity, regex });
+                    set.patterns.push(Pattern { name, kind: detector.what.kind(), severity, regex });
                 }
                 What::Traceback { languages } => {
                     set.tracebacks.push(Traceback { name, severity, languages: languages.clone() });
                 }
-                What::Stall { metric: Some(regex), .. } => {
+                What::Stall(Stall { metric: Some(regex), .. }) => {
                     let (regex, hir) = compile(regex)?;
                     set.metrics.push(Metric::new(name, regex, &hir));
                 }
-                What::Stall { metric: None, .. } | What::ExitCode { .. } => {}
+                What::Stall(Stall { metric: None, .. })
+                | What::ExitCode { .. }
+                | What::Resource(_)
+                | What::Probe(_)
+                | What::Metric(_) => {}
             }
         }
         if let Some(languages) = set.languages() {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detection, DetectorKind, Severity};
-use crate::config::{self, What};
+use crate::config::{self, Stall, What};
 use crate::ids::{DetectorName, StreamId};
 use crate::time::Watched;
+
+/// Limit until one has been learned.
+const NOT_LEARNED: Duration = Duration::from_secs(1800);
 
 /// Watches one stream of one child for one detector.
 #[derive(Clone, Debug)]
@@ -27,12 +30,12 @@ pub struct StallClock {
 impl StallClock {
     /// Starts at the start of a child. `None` for detectors of other kinds.
     pub fn new(detector: &config::Detector, stream: StreamId, child_start: Watched) -> Option<Self> {
-        let What::Stall { metric, no_progress } = &detector.what else { return None };
+        let What::Stall(Stall { metric, no_progress, .. }) = &detector.what else { return None };
         Some(Self {
             detector: detector.name.clone(),
             severity: detector.severity,
             cooldown: detector.cooldown,
-            no_progress: *no_progress,
+            no_progress: no_progress.unwrap_or(NOT_LEARNED),
             by_metric: metric.is_some(),
             stream,
             since: child_start,
@@ -92,6 +95,7 @@ impl StallClock {
             message: self.message(silent),
             captures,
             trace: None,
+            class: None,
         })
     }
 
@@ -135,10 +139,13 @@ mod tests {
             name: DetectorName::new("stuck"),
             severity: Severity::Error,
             cooldown: Duration::from_secs(cooldown),
-            what: What::Stall {
+            what: What::Stall(Stall {
                 metric: metric.then(|| regex::bytes::Regex::new("step (\\d+)").expect("valid")),
-                no_progress: Duration::from_secs(no_progress),
-            },
+                no_progress: Some(Duration::from_secs(no_progress)),
+                learn_factor: 5.0,
+                learn_min: Duration::from_secs(300),
+                except: Vec::new(),
+            }),
         };
         StallClock::new(&detector, StreamId::new("child-001"), at(100)).expect("a stall detector")
     }

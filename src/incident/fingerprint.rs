@@ -32,8 +32,12 @@ pub fn fingerprint(root: &Detection, exit: Option<&Exit>) -> Fingerprint {
         (None, DetectorKind::ExitCode, Some(exit)) => parts.push(ending(exit)),
         // The number is all there is in such a message: it must not be folded.
         (None, DetectorKind::ExitCode, None) => parts.push(format!("exit {}", root.message)),
-        (None, DetectorKind::Stall, _) => parts.push(format!("stall {}", root.detector)),
-        (None, DetectorKind::Pattern | DetectorKind::Traceback, _) => {
+        // The numbers in such a message vary: the detector and what about it is odd are the failure.
+        (None, kind, _) if kind.is_anomaly() => {
+            parts.push(format!("{} {}", kind.as_str(), root.detector));
+            parts.extend(root.captures.get("reason").cloned());
+        }
+        (None, _, _) => {
             parts.push(format!("{} {}", root.kind.as_str(), root.detector));
             parts.push(normalise(&root.message));
         }

@@ -29,8 +29,17 @@ pub fn root(detections: &[Detection]) -> usize {
     let explains =
         |it: &&(usize, &Detection)| it.1.trace.is_some() && it.1.stream == earliest.stream && covers(it.1, earliest);
     match earliest.kind {
-        DetectorKind::Pattern => detections.iter().enumerate().find(|it| explains(&it)).map_or(at, |(at, _)| at),
-        DetectorKind::Traceback | DetectorKind::Stall | DetectorKind::ExitCode => at,
+        DetectorKind::Pattern | DetectorKind::Rate | DetectorKind::Catalogue => {
+            detections.iter().enumerate().find(|it| explains(&it)).map_or(at, |(at, _)| at)
+        }
+        DetectorKind::Traceback
+        | DetectorKind::Stall
+        | DetectorKind::ExitCode
+        | DetectorKind::Metric
+        | DetectorKind::Resource
+        | DetectorKind::Http
+        | DetectorKind::Tcp
+        | DetectorKind::Command => at,
     }
 }
 
@@ -45,21 +54,22 @@ pub fn severity(detections: &[Detection]) -> Severity {
 
 /// Failure or oddity.
 pub fn kind(root: &Detection) -> IncidentKind {
-    match root.kind {
-        DetectorKind::Stall => IncidentKind::Anomaly,
-        DetectorKind::Pattern | DetectorKind::Traceback | DetectorKind::ExitCode => IncidentKind::Error,
-    }
+    if root.kind.is_anomaly() { IncidentKind::Anomaly } else { IncidentKind::Error }
 }
 
 /// What kind of repair the incident calls for, judged by its root and by how the child ended.
 pub fn category(root: &Detection, exit: Option<&Exit>) -> Category {
     match root.kind {
-        DetectorKind::Stall => Category::Timeout,
+        DetectorKind::Stall | DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command => Category::Timeout,
+        DetectorKind::Metric => Category::Runtime,
+        DetectorKind::Resource => Category::Infrastructure,
         DetectorKind::ExitCode => exit.map_or_else(|| by_text(&root.message).unwrap_or_default(), by_exit),
-        DetectorKind::Pattern | DetectorKind::Traceback => match &root.trace {
-            Some(trace) => by_trace(trace),
-            None => by_text(&root.message).unwrap_or_default(),
-        },
+        DetectorKind::Pattern | DetectorKind::Traceback | DetectorKind::Rate | DetectorKind::Catalogue => {
+            match &root.trace {
+                Some(trace) => by_trace(trace),
+                None => by_text(&root.message).unwrap_or_default(),
+            }
+        }
     }
 }
 

@@ -124,6 +124,11 @@ fn what_happened(out: &mut String, view: &ReportView) {
                 DetectorKind::Pattern => "a pattern",
                 DetectorKind::Traceback => "a stack trace",
                 DetectorKind::Stall => "a stall",
+                DetectorKind::Metric => "an odd value",
+                DetectorKind::Rate => "too many matches",
+                DetectorKind::Resource => "a resource at its limit",
+                DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command => "a failed probe",
+                DetectorKind::Catalogue => "a known failure",
             };
             let detector = code(counted.detector.as_str());
             let _ = writeln!(out, "- {what}{times} by {detector}{line}: {}", code(&counted.message));

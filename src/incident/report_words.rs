@@ -146,7 +146,20 @@ pub(super) fn what_was_seen(incident: &Incident) -> String {
                 code(&incident.message)
             )
         }
-        (None, DetectorKind::Pattern | DetectorKind::Traceback) => {
+        (None, DetectorKind::Metric | DetectorKind::Rate) => {
+            format!(
+                "On {stamp}, {child} printed values{place} that detector {} watches for: {}.",
+                code(root.detector.as_str()),
+                code(&incident.message)
+            )
+        }
+        (None, DetectorKind::Resource) => {
+            format!("On {stamp}, a resource of {child} was at its limit: {}.", code(&incident.message))
+        }
+        (None, DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command) => {
+            format!("On {stamp}, {child} did not answer as a healthy service does: {}.", code(&incident.message))
+        }
+        (None, DetectorKind::Pattern | DetectorKind::Traceback | DetectorKind::Catalogue) => {
             format!(
                 "On {stamp}, {child} printed a line{place} that detector {} watches for: {}.",
                 code(root.detector.as_str()),

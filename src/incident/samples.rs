@@ -17,6 +17,7 @@ pub(super) fn detection(kind: DetectorKind, detector: &str, message: &str) -> De
         message: message.to_owned(),
         captures: BTreeMap::new(),
         trace: None,
+        class: None,
     }
 }
 

@@ -184,6 +184,7 @@ mod tests {
             message: "é".repeat(SHORT_TEXT),
             captures: BTreeMap::from([("0".into(), "x".repeat(1 << 20))]),
             trace: Some(trace),
+            class: None,
         };
         let gathering = Gathering {
             child: ChildNo(1),

@@ -125,7 +125,8 @@ impl State {
             What::Pattern { min_count, window, .. } if min_count > 1 => {
                 Some((usize::try_from(min_count).unwrap_or(usize::MAX), window))
             }
-            What::Pattern { .. } | What::Traceback { .. } | What::Stall { .. } | What::ExitCode { .. } => None,
+            What::Rate { count, window, .. } => Some((usize::try_from(count).unwrap_or(usize::MAX), window)),
+            _ => None,
         })
     }
 

@@ -32,6 +32,7 @@ pub(super) fn incident(id: &str, detector: &str) -> Incident {
             message: "out of memory".to_owned(),
             captures: BTreeMap::new(),
             trace: None,
+            class: None,
         },
         counted: Vec::new(),
         exit: None,

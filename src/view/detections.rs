@@ -167,6 +167,7 @@ mod tests {
             message: "CUDA out of memory\u{1b}[2J".to_owned(),
             captures: BTreeMap::new(),
             trace,
+            class: None,
         }
     }
 

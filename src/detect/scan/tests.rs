@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config;
-use crate::config::What;
+use crate::config::{Stall, What};
 use crate::detect::Severity;
 use crate::detect::confine::check_pattern;
 
@@ -20,7 +20,14 @@ fn pattern(name: &str, pattern: &str) -> config::Detector {
 
 fn metric(name: &str, pattern: &str) -> config::Detector {
     let metric = Some(check_pattern(pattern).expect("valid"));
-    detector(name, What::Stall { metric, no_progress: Duration::from_secs(60) })
+    let stall = Stall {
+        metric,
+        no_progress: Some(Duration::from_secs(60)),
+        learn_factor: 5.0,
+        learn_min: Duration::from_secs(300),
+        except: Vec::new(),
+    };
+    detector(name, What::Stall(stall))
 }
 
 fn set(detectors: &[config::Detector]) -> Arc<DetectorSet> {
