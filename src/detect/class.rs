@@ -18,6 +18,8 @@ pub struct Class {
     pub action: ClassAction,
     /// Whether a coding agent may be asked about it.
     pub agent: bool,
+    /// It explains an end and is no failure of a child that lives on: a connection that was reset may be tried again.
+    pub only_if_ended: bool,
 }
 
 /// How a failure stands to the others of its cascade.
