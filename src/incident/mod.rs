@@ -1,6 +1,7 @@
 //! Incidents: what failed, named, weighed, made safe to show. Pure: files are written by `store`.
 
 mod category;
+mod copies;
 mod fingerprint;
 pub mod judge;
 mod record;
@@ -18,6 +19,7 @@ mod warm_up;
 mod samples;
 
 pub use category::Category;
+pub use copies::{Copies, Writer};
 pub use fingerprint::{fingerprint, normalise};
 pub use record::{ActionTaken, Counted, Incident, IncidentKind, VerdictFallen};
 pub use redact::Redactor;

@@ -23,7 +23,7 @@ fn incident(id: &str, root: Detection, exit: Option<crate::detect::ending::Exit>
         utc: Utc::from_millis(NOW),
         kind: judge::kind(&root),
         severity: root.severity,
-        category: judge::category(&root, exit.as_ref()),
+        category: judge::category(&root, None, exit.as_ref()),
         fingerprint: fingerprint(&root, exit.as_ref()),
         message: root.message.clone(),
         root,
@@ -32,6 +32,8 @@ fn incident(id: &str, root: Detection, exit: Option<crate::detect::ending::Exit>
         recent_metric: Vec::new(),
         actions: Vec::new(),
         not_acted: None,
+        class: None,
+        copies: None,
     }
 }
 

@@ -49,7 +49,7 @@ impl Differ {
                 })*
             };
         }
-        parts!(run phase child overlay limits restarts streams detectors matches progress gathering incidents recent_ids
+        parts!(run phase child overlay limits restarts streams detectors matches progress gathering hints incidents recent_ids
             incidents_total history attempts last_attempt attempt_times escalated todo last_todo last_healthy watched);
         Ok(JournalLine { utc, notes, set })
     }
@@ -192,6 +192,7 @@ mod tests {
             last: Watched::default(),
             utc: Utc::from_millis(1),
             candidates: vec![seen.clone(); Gathering::MAX_CANDIDATES],
+            copies: Vec::new(),
             others: Vec::new(),
         };
         let mut light = Memory { gathering: Some(gathering), ..memory() };

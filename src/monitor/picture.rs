@@ -135,7 +135,7 @@ impl State {
             }
             Phase::Settling => plain(PhaseName::Settling, "the rest of the child's output and processes"),
             Phase::Deciding => plain(PhaseName::Settling, "the command of a rule"),
-            Phase::Cooling { until, because } => {
+            Phase::Cooling { until, because, free: _ } => {
                 let left = until.since(self.memory.watched).as_secs_f64();
                 (PhaseName::Cooling, format!("{left:.0} s to pass before the restart"), Some(because.clone()), None)
             }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::effect::{Effect, Effects, Level};
 use super::event::ScanReport;
-use super::memory::{DetectorFacts, Gathering, IncidentNote, Memory, Phase, Then};
+use super::memory::{DetectorFacts, Gathering, Hint, IncidentNote, Memory, Phase, Then};
 use super::state::{LiveStream, State};
 use super::todo::{IncidentChange, Todo};
 use crate::config::What;
-use crate::detect::{Detection, DetectorKind, Severity};
+use crate::detect::{Detection, DetectorKind, Role, Severity};
 use crate::ids::{ChildNo, DetectorName, IncidentId};
-use crate::incident::{Counted, Incident, fingerprint, judge};
+use crate::incident::{Copies, Counted, Incident, fingerprint, judge};
 use crate::time::{Utc, Watched};
 
 /// A cascade that never becomes quiet settles after this much longer than a quiet one.
@@ -78,6 +78,19 @@ impl State {
     /// A detection is counted in the totals, weighed against `min_count`, and gathered.
     fn detected(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
         self.count_totals(&detection.detector, detection.kind, 1);
+        match &detection.class {
+            Some(class) if class.role == Role::Diagnostic => {
+                if let Some(gathering) = &mut self.memory.gathering {
+                    count_one(&mut gathering.others, &detection);
+                }
+                return;
+            }
+            Some(class) if class.only_if_ended => {
+                self.hint(detection);
+                return;
+            }
+            Some(_) | None => {}
+        }
         self.touched = true;
         if self.fires(&detection.detector) {
             self.gather(detection, child, fx);
@@ -130,21 +143,65 @@ impl State {
         })
     }
 
+    /// Remembers the newest detection of a class that explains an end, should one follow. One is printed with each retry:
+    /// that alone is no reason to write the journal.
+    fn hint(&mut self, detection: Detection) {
+        let same = |hint: &Hint| hint.detection.detector == detection.detector;
+        self.memory.hints.retain(|hint| !same(hint));
+        let surplus = (self.memory.hints.len() + 1).saturating_sub(Hint::MAX);
+        self.memory.hints.drain(..surplus);
+        self.memory.hints.push(Hint { at: self.memory.watched, detection });
+    }
+
+    /// What was seen shortly before a child's end, unless the end belongs to an incident that is there already.
+    fn hints_of(&mut self, exit: &Detection, child: ChildNo) -> Vec<Detection> {
+        let hints = std::mem::take(&mut self.memory.hints);
+        if self.joins(exit, child).is_some() {
+            return Vec::new();
+        }
+        let (now, streams) = (self.memory.watched, &self.memory.streams);
+        let near = |hint: &Hint| {
+            let lines = streams.get(&hint.detection.stream).map_or(0, |facts| facts.lines);
+            now.since(hint.at) <= EXIT_FOLLOWS_WITHIN
+                || lines.saturating_sub(hint.detection.lines.1) <= EXIT_FOLLOWS_LINES
+        };
+        hints.into_iter().filter(near).map(|hint| hint.detection).collect()
+    }
+
     pub(super) fn gather(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
         let now = self.memory.watched;
         let utc = self.utc;
         if detection.kind == DetectorKind::ExitCode {
             self.count_totals(&detection.detector.clone(), detection.kind, 1);
+            if detection.severity > Severity::Info {
+                for hint in self.hints_of(&detection, child) {
+                    self.gather(hint, child, fx);
+                }
+            }
         }
+        let print = fingerprint(&detection, None);
         let gathering = self.memory.gathering.get_or_insert_with(|| {
             let place = if detection.lines.0 == 0 { String::new() } else { format!(", line {}", detection.lines.0) };
             fx.say(
                 Level::Warn,
                 format!("detected {}: {} (child {child}{place})", detection.detector, detection.message),
             );
-            Gathering { child, since: now, last: now, utc, candidates: Vec::new(), others: Vec::new() }
+            Gathering {
+                child,
+                since: now,
+                last: now,
+                utc,
+                candidates: Vec::new(),
+                others: Vec::new(),
+                copies: Vec::new(),
+            }
         });
         gathering.last = now;
+        if let Some((_, copies)) = gathering.copies.iter_mut().find(|(known, _)| *known == print) {
+            copies.add(&detection);
+        } else if gathering.copies.len() < Gathering::MAX_CANDIDATES {
+            gathering.copies.push((print, Copies::of(&detection)));
+        }
         if gathering.candidates.len() < Gathering::MAX_CANDIDATES {
             let bulk: usize =
                 gathering.candidates.iter().filter_map(|one| one.trace.as_ref()).map(|one| one.text.len()).sum();
@@ -196,8 +253,17 @@ impl State {
         if let Some(at) = self.joins(&root, gathering.child) {
             return self.join(at, &root, counted, fx);
         }
-        let severity = judge::severity(&gathering.candidates);
+        let known_as = fingerprint(&root, exit.as_ref());
+        let times = 1 + self.memory.history.iter().filter(|(other, _)| *other == known_as).count();
+        let severity = judge::severity(&gathering.candidates, times);
         let kind = judge::kind(&root);
+        // Inside a trace a line tells its class even where it is no failure of its own.
+        let hints = self.memory.hints.iter().map(|hint| &hint.detection);
+        let class = judge::class(&root, gathering.candidates.iter().chain(hints));
+        let class = class.or_else(|| judge::class_of_group(&root, &gathering.candidates)).cloned();
+        let print = fingerprint(&root, None);
+        let copies = gathering.copies.into_iter().find(|(known, _)| *known == print);
+        let copies = copies.map(|(_, copies)| copies).filter(Copies::is_shared);
         let id = self.incident_id(kind, &root.detector, gathering.utc);
         let Some(run) = self.memory.run.as_ref().map(|run| run.id.clone()) else { return false };
         let recent_metric =
@@ -209,8 +275,8 @@ impl State {
             utc: gathering.utc,
             kind,
             severity,
-            category: judge::category(&root, exit.as_ref()),
-            fingerprint: fingerprint(&root, exit.as_ref()),
+            category: judge::category(&root, class.as_ref(), exit.as_ref()),
+            fingerprint: known_as,
             message: root.message.clone(),
             root,
             counted,
@@ -218,6 +284,8 @@ impl State {
             recent_metric,
             actions: Vec::new(),
             not_acted: None,
+            class,
+            copies,
         };
         self.open_incident(incident, fx)
     }
