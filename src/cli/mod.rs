@@ -18,6 +18,7 @@ mod incidents;
 mod init;
 mod load;
 mod look_around;
+mod look_around_lines;
 mod project;
 mod run;
 mod scan;

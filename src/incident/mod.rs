@@ -4,6 +4,7 @@ mod category;
 mod copies;
 mod fingerprint;
 pub mod judge;
+pub mod novelty;
 mod record;
 mod redact;
 mod redact_rules;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::IncidentKind;
 use super::report_frames;
-use super::report_view::{Changes, CommitView, Configuration, ReportView};
+use super::report_view::{Changes, CommitView, Configuration, NewLines, ReportView};
 use super::report_words::{category_words, exit_words, verdict_words, what_was_seen, when};
 use super::safe_text::{code, code_cell, fence, prose};
 use crate::config::command_line;
@@ -243,6 +243,9 @@ fn changes(out: &mut String, changes: &Changes) {
         changes.commits.iter().take(MAX_LISTED).for_each(|it| commit(out, it));
         more(out, changes.commits.len());
     }
+    if let Some(new) = &changes.new_lines {
+        new_lines(out, new);
+    }
     if !changes.notes.is_empty() {
         out.push('\n');
         for note in &changes.notes {
@@ -250,6 +253,18 @@ fn changes(out: &mut String, changes: &Changes) {
         }
     }
     out.push('\n');
+}
+
+fn new_lines(out: &mut String, new: &NewLines) {
+    if new.lines.is_empty() {
+        let _ = writeln!(out, "\nNo line before the failure is new, compared with {}.", prose(&new.compared));
+        return;
+    }
+    let _ = writeln!(out, "\nNew lines before the failure, compared with {}:\n", prose(&new.compared));
+    for line in &new.lines {
+        let times = if line.count == 1 { String::new() } else { format!(" ({} times)", line.count) };
+        let _ = writeln!(out, "- line {}{times}: {}", line.line, code(&line.text));
+    }
 }
 
 fn commit(out: &mut String, commit: &CommitView) {

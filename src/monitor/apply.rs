@@ -162,10 +162,17 @@ impl Hands {
             Todo::UpdateIncident { id, change } => {
                 self.recorder.update(&mut self.store, &mut self.redactor, &state.config, id, change)
             }
-            Todo::LookAround { since, files, .. } => {
+            Todo::LookAround { since, files, at, .. } => {
                 let project = &state.config.project;
                 let files: Vec<String> = files.iter().map(|file| look_around::shown(project, file)).collect();
-                return self.spawn(intent.id, Asked::Changes, &look_around::job(project, *since, &files), now);
+                let run = state.memory.run.as_ref().map(|run| &run.id);
+                let log = run.zip(at.as_ref()).map(|(run, &(child, until, line))| look_around::LogPlace {
+                    log: self.store.layout().child_log(run, child),
+                    until,
+                    line,
+                });
+                let job = look_around::job(project, *since, &files, log.as_ref());
+                return self.spawn(intent.id, Asked::Changes, &job, now);
             }
             Todo::Ledger { row } => self.append_row(row, again),
             Todo::RunCommand { attempt, command, cwd, env, timeout } => {
@@ -309,7 +316,12 @@ impl Hands {
                     let result = job.finish();
                     let outcome = match asked {
                         Asked::Command => command_outcome(&result),
-                        Asked::Changes => Outcome::LookedAround(Box::new(changes_in(&result))),
+                        Asked::Changes => {
+                            // From here on it is on disk in more than one place.
+                            let mut changes = changes_in(&result);
+                            changes.redact(&mut self.redactor);
+                            Outcome::LookedAround(Box::new(changes))
+                        }
                     };
                     events.push(Event::Done { id, result: Ok(outcome) });
                 }

@@ -328,9 +328,12 @@ impl State {
         let slim = slim(&incident);
         let (since, files) = (self.last_healthy(&incident), files_of_frames(&incident));
         let id = incident.id.clone();
+        // Other streams have no healthy counterpart in an earlier run.
+        let own = incident.root.stream == incident.child.stream() && incident.root.lines.0 > 0;
+        let at = own.then_some((incident.child, incident.root.bytes.start, incident.root.lines.0));
         self.intend(Todo::WriteIncident { incident: Box::new(incident), before });
-        if since.is_some() || !files.is_empty() {
-            self.intend(Todo::LookAround { id, since, files });
+        if since.is_some() || !files.is_empty() || at.is_some() {
+            self.intend(Todo::LookAround { id, since, files, at });
         }
         self.carry_out(decision, &slim, fx)
     }
