@@ -6,8 +6,8 @@ use clap::Parser as _;
 
 use super::args::{Cli, Command, Shim};
 use super::{
-    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, config, control, doctor, generate,
-    incidents, init, look_around, run, scan, shim, status,
+    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, backtest, config, control, doctor,
+    generate, incidents, init, look_around, run, scan, shim, status,
 };
 use crate::monitor::command::ControlCommand;
 
@@ -66,6 +66,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
         Command::Status(args) => status::run(&args, context),
         Command::Incidents(args) => incidents::run(&args, context),
         Command::Analyze(args) => analyze::run(&args, context),
+        Command::Backtest(args) => backtest::run(&args, context),
         Command::Scan(args) => scan::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Stop(args) => control::ask(&ControlCommand::Stop, args, context),

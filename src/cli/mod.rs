@@ -5,6 +5,7 @@
 
 mod analyze;
 pub mod args;
+mod backtest;
 mod config;
 mod context;
 mod control;

@@ -37,7 +37,7 @@ mod tests;
 pub use convert::convert;
 pub use detector_model::*;
 pub use model::*;
-pub use parse::{decode, defaults, parse, parse_with_command, project_of};
+pub use parse::{decode, defaults, parse, parse_rules, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};
 pub use scalar::command_line;
 pub use schema::schema;
