@@ -5,6 +5,7 @@
 
 mod analyze;
 pub mod args;
+mod ask;
 mod config;
 mod context;
 mod control;
@@ -18,12 +19,14 @@ mod incidents;
 mod init;
 mod load;
 mod look_around;
+mod probe;
 mod project;
 mod run;
 mod scan;
 pub mod shim;
 mod since;
 mod status;
+mod survey;
 mod ui;
 
 pub use context::Context;
