@@ -100,7 +100,9 @@ fn judge(
 fn broken(error: ureq::Error, timeout: Duration) -> Answer {
     use ureq::Error;
     match error {
-        Error::Timeout(ureq::Timeout::Resolve) => Answer::Unknown { why: "the name could not be resolved in time".to_owned() },
+        Error::Timeout(ureq::Timeout::Resolve) => {
+            Answer::Unknown { why: "the name could not be resolved in time".to_owned() }
+        }
         Error::Timeout(_) | Error::BodyStalled => timed_out(timeout),
         Error::HostNotFound => Answer::Unknown { why: "the name could not be resolved".to_owned() },
         Error::Io(error) => refused(&error, timeout),
@@ -119,9 +121,10 @@ fn refused(error: &io::Error, timeout: Duration) -> Answer {
     match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => timed_out(timeout),
         ErrorKind::ConnectionRefused => failed(Reason::Refused, "refused the connection"),
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            failed(Reason::Closed, "closed the connection without an answer")
-        }
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => failed(Reason::Closed, "closed the connection without an answer"),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
             failed(Reason::Unreachable, "cannot be reached")
         }

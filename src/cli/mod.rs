@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod control;
 mod doctor;
+mod doctor_looks;
 mod entry;
 mod env;
 mod exit_code;

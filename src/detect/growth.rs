@@ -13,6 +13,7 @@ const FEWEST: u32 = 4;
 /// Values of the last window and a little, bounded whatever the window.
 #[derive(Clone, Debug)]
 pub(super) struct Growth {
+    every: Duration,
     piece: Duration,
     pieces: usize,
     kept: VecDeque<Piece>,
@@ -44,7 +45,7 @@ impl Growth {
         let piece = (window / PIECES).max(every).max(Duration::from_millis(1));
         let pieces = window.as_millis().div_ceil(piece.as_millis()).max(u128::from(FEWEST));
         let pieces = usize::try_from(pieces).unwrap_or(usize::MAX).min(PIECES as usize + 1);
-        Self { piece, pieces, kept: VecDeque::new(), highest_before: f64::NEG_INFINITY }
+        Self { every, piece, pieces, kept: VecDeque::new(), highest_before: f64::NEG_INFINITY }
     }
 
     /// Takes a value.
@@ -69,14 +70,15 @@ impl Growth {
     ///
     /// - what was never given back grows (the *floor*: of every moment the lowest value from then on), by the slope of
     ///   Theil and Sen, the median of the slopes between all pairs, which no single value can bend;
-    /// - it does so in both halves, by half of the limit at least: a ramp that has ended, or a step, is no growth;
+    /// - it does so in each third (each half of a few pieces), by half of the limit at least: a ramp that has ended, or a
+    ///   step, is no growth;
     /// - the end is higher than anything before: a tooth that is longer than the window reaches old heights only.
     pub(super) fn steady(&self, limit: f64) -> Option<Steady> {
         let (first, last) = (self.kept.front()?, self.kept.back()?);
         let over = last.last.since(first.first);
-        let enough = self.pieces.saturating_sub(1).max(2);
-        if over < self.piece.saturating_mul(u32::try_from(enough).unwrap_or(u32::MAX)) || self.kept.len() < FEWEST as usize
-        {
+        // The oldest value may have come late by one look, and the newest may be missing.
+        let window = self.piece.saturating_mul(u32::try_from(self.pieces).unwrap_or(u32::MAX));
+        if over + self.every * 2 < window || self.kept.len() < FEWEST as usize {
             return None;
         }
         let mut floors: Vec<(f64, f64)> = Vec::with_capacity(self.kept.len());
@@ -87,15 +89,16 @@ impl Growth {
         }
         floors.reverse();
         let per_hour = slope(&floors)?;
-        let (early, late) = floors.split_at(floors.len() / 2);
-        let halves_agree = [early, late].into_iter().all(|half| slope(half).is_some_and(|slope| slope >= limit / 2.0));
+        let parts = if floors.len() >= 9 { 3 } else { 2 };
+        let mut chunks = floors.chunks(floors.len().div_ceil(parts));
+        let parts_agree = chunks.all(|part| slope(part).is_some_and(|slope| slope >= limit / 2.0));
         let fresh = self.kept.len().div_ceil(4);
         let height = |piece: &Piece| piece.high;
         let end = self.kept.iter().rev().take(fresh).map(height).fold(f64::NEG_INFINITY, f64::max);
         let before = self.kept.iter().rev().skip(fresh).map(height).fold(self.highest_before, f64::max);
         // Looks hit the tips of teeth more or less exactly.
         let higher = end - before > limit * over.as_secs_f64() / 3600.0 / 10.0;
-        (per_hour >= limit && halves_agree && higher).then_some(Steady { per_hour, over })
+        (per_hour >= limit && parts_agree && higher).then_some(Steady { per_hour, over })
     }
 }
 
@@ -134,7 +137,7 @@ mod tests {
         let leak = |h: f64| 2.0 + 1.5 * h;
         let slow = |h: f64| 2.0 + 0.8 * h;
         let ramp = |h: f64| (20.0 * h).min(8.0);
-        let long_ramp = |h: f64| (20.0 * h).min(16.0);
+        let long_ramp = |h: f64| (20.0 * h).min(12.0);
         let flat = |h: f64| 3.0 + 0.2 * (h * 977.0).sin();
         let saw = |period: f64| move |h: f64| 2.0 + 6.0 * ((h / period).fract());
         let leaky_saw = |h: f64| 2.0 + 6.0 * ((h / 0.05).fract()) + 2.0 * h;

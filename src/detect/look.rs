@@ -279,8 +279,9 @@ pub(super) fn size(bytes: u64) -> String {
         }
         (rest, whole, unit) = (whole % 1024, whole / 1024, next);
     }
-    let tenth = rest * 10 / 1024;
-    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
+    // At most 10 * 1024 * 1024, whatever the unit.
+    let tenths = ((whole * 1024 + rest) * 10 + 512) / 1024;
+    if tenths % 10 == 0 { format!("{} {unit}", tenths / 10) } else { format!("{}.{} {unit}", tenths / 10, tenths % 10) }
 }
 
 /// `45 s`, `2.5 s`, `1 h`, `1 h 30 min`.
@@ -307,14 +308,15 @@ mod tests {
             (1023, "1023 B"),
             (1024, "1 KiB"),
             (5 << 30, "5 GiB"),
-            ((31 << 30) / 10, "3 GiB"),
+            ((31 << 30) / 10, "3.1 GiB"),
             (3_435_973_837, "3.2 GiB"),
-            (u64::MAX, "15.9 EiB"),
+            (u64::MAX, "16 EiB"),
         ];
         for (bytes, text) in sizes {
             assert_eq!(size(bytes), text, "{bytes}");
         }
-        let spans = [(200, "0.2 s"), (5_000, "5 s"), (90_000, "1 min 30 s"), (3_600_000, "1 h"), (5_400_000, "1 h 30 min")];
+        let spans =
+            [(200, "0.2 s"), (5_000, "5 s"), (90_000, "1 min 30 s"), (3_600_000, "1 h"), (5_400_000, "1 h 30 min")];
         for (millis, text) in spans {
             assert_eq!(span(Duration::from_millis(millis)), text);
         }

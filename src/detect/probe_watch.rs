@@ -185,7 +185,7 @@ mod tests {
             ("unknown is neither", 2, 0, "x ? ? X ? x"),
             ("only unknown", 1, 0, "? ? ? ? ?"),
             ("at once", 1, 0, "X x . X"),
-            ("within the grace", 2, 35, "x x x x X x"),
+            ("within the grace", 2, 35, "x x x x x X x"),
             ("within the grace, answered before", 2, 100, ". x X x"),
             ("a start that never ends", 1, 25, "x x x X"),
         ];

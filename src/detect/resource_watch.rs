@@ -100,7 +100,8 @@ impl ResourceWatch {
         let growth = self.growth.as_mut()?;
         growth.see(as_float(memory.bytes), now);
         let steady = growth.steady(as_float(limit));
-        let (per_hour, over) = steady.map_or((0, String::new()), |steady| (as_whole(steady.per_hour), span(round(steady.over))));
+        let (per_hour, over) =
+            steady.map_or((0, String::new()), |steady| (as_whole(steady.per_hour), span(round(steady.over))));
         Some(Finding {
             key: "growth".to_owned(),
             reason: "memory_growth",
@@ -311,7 +312,7 @@ mod tests {
                 disk(3_328_599_654, None),
                 disk(5 * GIB, None),
                 "disk_free",
-                "free space on /data is 3 GiB, below 5 GiB",
+                "free space on /data is 3.1 GiB, below 5 GiB",
             ),
             (
                 Resource { inodes_free_below: Some(1000), ..limits() },
@@ -388,7 +389,8 @@ mod tests {
         ];
         let kernel = KernelLines { next: 5, lines: lines.map(str::to_owned).to_vec() };
         let seen = Resources { kernel: Some(kernel), ..Resources::default() };
-        let message = "Xid 79 on GPU PCI:0000:3b:00: GPU has fallen off the bus. (NVIDIA's action: restart the machine)";
+        let message =
+            "Xid 79 on GPU PCI:0000:3b:00: GPU has fallen off the bus. (NVIDIA's action: restart the machine)";
         assert_eq!(judge(&mut watch, &seen, 0), [("xid_79".to_owned(), message.to_owned())]);
     }
 

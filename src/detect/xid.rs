@@ -86,10 +86,25 @@ mod tests {
     #[test]
     fn lines_are_read() {
         let rows = [
-            ("NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, name=python, GPU has fallen off the bus.", 79, "PCI:0000:3b:00", "GPU has fallen off the bus."),
-            ("NVRM: Xid (PCI:0000:1b:00): 31, pid='<unknown>', name=<unknown>, Ch 00000008, intr 10000000. MMU Fault", 31, "PCI:0000:1b:00", "Ch 00000008, intr 10000000. MMU Fault"),
+            (
+                "NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, name=python, GPU has fallen off the bus.",
+                79,
+                "PCI:0000:3b:00",
+                "GPU has fallen off the bus.",
+            ),
+            (
+                "NVRM: Xid (PCI:0000:1b:00): 31, pid='<unknown>', name=<unknown>, Ch 00000008, intr 10000000. MMU Fault",
+                31,
+                "PCI:0000:1b:00",
+                "Ch 00000008, intr 10000000. MMU Fault",
+            ),
             ("NVRM: Xid (0000:03:00): 13, 0001 00000000 000090c0", 13, "0000:03:00", "0001 00000000 000090c0"),
-            ("[  12.5] NVRM: Xid (PCI:0000:c1:00): 94, Contained: CE User Channel (0x9).", 94, "PCI:0000:c1:00", "Contained: CE User Channel (0x9)."),
+            (
+                "[  12.5] NVRM: Xid (PCI:0000:c1:00): 94, Contained: CE User Channel (0x9).",
+                94,
+                "PCI:0000:c1:00",
+                "Contained: CE User Channel (0x9).",
+            ),
             ("NVRM: Xid (PCI:0000:c1:00): 45", 45, "PCI:0000:c1:00", ""),
         ];
         for (line, number, device, text) in rows {

@@ -29,6 +29,7 @@ impl State {
         };
         self.live.clear();
         self.rearm_stalls();
+        self.rearm_looks();
         self.note("run started");
     }
 
@@ -59,6 +60,7 @@ impl State {
         self.attempts_get_child(no);
         self.set_phase(Phase::Starting);
         self.rearm_stalls();
+        self.rearm_looks();
         self.note(format!("child {no} asked for"));
     }
 

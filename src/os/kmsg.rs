@@ -66,7 +66,10 @@ mod tests {
     #[test]
     fn records_are_read() {
         let rows: [(&[u8], Option<(u64, &str)>); 5] = [
-            (b"6,339,5140900,-;NET: Registered protocol family 10\n", Some((339, "NET: Registered protocol family 10"))),
+            (
+                b"6,339,5140900,-;NET: Registered protocol family 10\n",
+                Some((339, "NET: Registered protocol family 10")),
+            ),
             (b"30,340,5690716,-;udevd[80]: starting; version 181\n", Some((340, "udevd[80]: starting; version 181"))),
             (b"3,9,1,c,caller=T1;a\n SUBSYSTEM=pci\n DEVICE=+pci:0\n", Some((9, "a"))),
             (b"6,x,1,-;a", None),

@@ -33,9 +33,8 @@ pub struct Files {
 /// cache in `memory.current` can (cgroup-v2.rst, `memory.stat`). `None` where the group counts no memory.
 pub fn group_memory(dir: &Path) -> Option<u64> {
     let text = fs::read_to_string(dir.join("memory.stat")).ok()?;
-    let value = |key: &str| {
-        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse::<u64>().ok())
-    };
+    let value =
+        |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse::<u64>().ok());
     // shmem is a part of `file`, so the two do not overlap.
     Some(value("anon")?.saturating_add(value("shmem").unwrap_or(0)))
 }
@@ -183,9 +182,10 @@ pub fn gpus() -> io::Result<u32> {
 
 fn names(dir: &str) -> io::Result<Option<BTreeSet<String>>> {
     match fs::read_dir(dir) {
-        Ok(entries) => {
-            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<io::Result<_>>().map(Some)
-        }
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<_>>()
+            .map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn memory_is_read_from_status() {
-        let new = "Name:\tx\nVmRSS:\t    900 kB\nRssAnon:\t     700 kB\nRssFile:\t     150 kB\nRssShmem:\t      50 kB\n";
+        let new =
+            "Name:\tx\nVmRSS:\t    900 kB\nRssAnon:\t     700 kB\nRssFile:\t     150 kB\nRssShmem:\t      50 kB\n";
         assert_eq!(Resident::parse(new), Resident { anonymous: 700 << 10, file: 150 << 10, shared: 50 << 10 });
         let old = "VmRSS:\t    900 kB\n";
         assert_eq!(Resident::parse(old), Resident { anonymous: 900 << 10, file: 0, shared: 0 });
