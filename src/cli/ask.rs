@@ -279,7 +279,8 @@ mod tests {
         let ok = reply("200 OK", "all is fine");
         let bad = reply("503 Service Unavailable", "");
         let (home, away, secure) = (redirect("/home"), redirect("http://127.0.0.2:1/x"), redirect("https://h/"));
-        let rows: [(&str, &[&str], (u16, u16), Option<&str>, &str); 12] = [
+        type Row<'a> = (&'a str, &'a [&'a str], (u16, u16), Option<&'a str>, &'a str);
+        let rows: [Row<'_>; 12] = [
             ("well", &[&ok], ALL_WELL, None, "well: answered 200"),
             ("bad", &[&bad], ALL_WELL, None, "status: answered 503"),
             ("bad is well", &[&bad], (503, 503), None, "well: answered 503"),

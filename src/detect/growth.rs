@@ -145,7 +145,8 @@ mod tests {
         let steps = |h: f64| 2.0 + (h * 6.0).floor() * 0.4;
         let falling = |h: f64| 10.0 - h;
         let spike = |h: f64| if (1.2..1.25).contains(&h) { 50.0 } else { 2.0 };
-        let rows: [(&str, &dyn Fn(f64) -> f64, bool); 14] = [
+        type Course<'a> = &'a dyn Fn(f64) -> f64;
+        let rows: [(&str, Course<'_>, bool); 14] = [
             ("leak", &leak, true),
             ("leak after a ramp", &move |h| ramp(h) + leak(h), true),
             ("leak below the teeth of a collector", &leaky_saw, true),

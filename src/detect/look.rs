@@ -281,7 +281,11 @@ pub(super) fn size(bytes: u64) -> String {
     }
     // At most 10 * 1024 * 1024, whatever the unit.
     let tenths = ((whole * 1024 + rest) * 10 + 512) / 1024;
-    if tenths % 10 == 0 { format!("{} {unit}", tenths / 10) } else { format!("{}.{} {unit}", tenths / 10, tenths % 10) }
+    if tenths.is_multiple_of(10) {
+        format!("{} {unit}", tenths / 10)
+    } else {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    }
 }
 
 /// `45 s`, `2.5 s`, `1 h`, `1 h 30 min`.

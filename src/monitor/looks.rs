@@ -173,7 +173,7 @@ impl State {
             };
             let id = LookId(last_id);
             looking.under_way = Some(id);
-            looking.next = now + looking.pause();
+            looking.next = now + looking.every;
             let (detector, timeout) = (looking.detector.clone(), looking.timeout());
             self.looks.last_id = last_id;
             fx.push(Effect::Look(Box::new(Look { id, detector, child, question, timeout })));
@@ -200,7 +200,7 @@ impl State {
         let found_nothing = matches!(answer, Answer::Unknown { .. });
         looking.blind = if found_nothing { looking.blind.saturating_add(1) } else { 0 };
         if found_nothing {
-            looking.next = looking.next.max(now + looking.pause());
+            looking.next = now + looking.pause();
         }
         let detections = match (&mut looking.judge, answer) {
             (Judge::Resources(watch), Answer::Resources(seen)) => watch.judge(seen, now, &place),
@@ -277,5 +277,180 @@ fn trouble(answer: &Answer) -> Option<String> {
         Answer::Unknown { why } => Some(why.clone()),
         Answer::Resources(seen) => (!seen.unknown.is_empty()).then(|| seen.unknown.join("; ")),
         Answer::Well { .. } | Answer::Failed { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::detect::ending::{Ending, Exit, OutOfMemory};
+    use crate::detect::look::{KernelLines, Reason};
+    use crate::ids::RunId;
+    use crate::monitor::event::{Event, Outcome, Seen};
+    use crate::monitor::memory::Memory;
+    use crate::time::{Mono, Now, Utc};
+
+    const PROBE: &str =
+        "{name: port, kind: tcp, address: '127.0.0.1:1', every_seconds: 10, failures: 2, start_grace_seconds: 0}";
+    const MACHINE: &str = "{name: machine, kind: resource, gpus: 2, every_seconds: 10, confirmations: 1}";
+
+    /// A state on simulated time, and what it has asked for.
+    struct Rig {
+        state: State,
+        now: u64,
+        looks: Vec<Look>,
+    }
+
+    impl Rig {
+        fn new(detectors: &str) -> Self {
+            let text =
+                format!("process: {{command: [serve]}}\ndetectors: [{detectors}]\nhealing: {{settle_seconds: 0}}");
+            let (config, _) = config::parse(&text, None, Path::new("/p"), &|_| None).unwrap();
+            let state = State::new(config, Memory::default(), BTreeMap::new(), false, Now::default());
+            let mut rig = Self { state, now: 0, looks: Vec::new() };
+            rig.state.new_run(RunId::new("run"), vec!["serve".to_owned()]);
+            rig.step(Event::Woke);
+            rig
+        }
+
+        fn up(detectors: &str) -> Self {
+            let mut rig = Self::new(detectors);
+            rig.step(Event::ChildSeen { child: ChildNo(1), seen: Seen::Running { process: None } });
+            rig
+        }
+
+        fn step(&mut self, event: Event) {
+            let now = Now {
+                mono: Mono::from_duration(Duration::from_millis(self.now)),
+                utc: Utc::from_millis(1_000_000_000_000 + i64::try_from(self.now).unwrap()),
+            };
+            let fx = self.state.step(event, now);
+            let mut events = Vec::new();
+            for effect in fx.list {
+                match effect {
+                    Effect::Look(look) => self.looks.push(*look),
+                    Effect::Try(intent) => events.push(Event::Done { id: intent.id, result: Ok(Outcome::Done) }),
+                    _ => {}
+                }
+            }
+            events.into_iter().for_each(|event| self.step(event));
+        }
+
+        /// Lets time pass in the steps that the state asks for.
+        fn wait(&mut self, seconds: u64) {
+            let end = self.now + seconds * 1000;
+            while self.now < end {
+                let wait = self.state.next_wait(Duration::from_millis(end - self.now));
+                self.now += u64::try_from(wait.as_millis()).unwrap().max(1);
+                self.step(Event::Woke);
+            }
+        }
+
+        /// Answers the only look that is under way.
+        #[track_caller]
+        fn answer(&mut self, answer: Answer) -> Look {
+            assert_eq!(self.looks.len(), 1, "{:?}", self.looks);
+            let look = self.looks.remove(0);
+            self.step(Event::Looked { id: look.id, answer: Box::new(answer) });
+            look
+        }
+
+        fn incidents(&self) -> u64 {
+            self.state.memory.incidents_total
+        }
+    }
+
+    fn refused() -> Answer {
+        Answer::Failed { reason: Reason::Refused, said: "refused the connection".to_owned(), value: None }
+    }
+
+    fn unknown() -> Answer {
+        Answer::Unknown { why: "no name".to_owned() }
+    }
+
+    fn ended(exit: i32) -> Event {
+        let ending = Ending::Exited { code: exit };
+        let exit = Exit { ending, oom: OutOfMemory::NoSign, leftovers: 0, stop_requested: false, killed: false };
+        Event::ChildSeen { child: ChildNo(1), seen: Seen::Ended(exit) }
+    }
+
+    #[test]
+    fn only_a_child_that_is_up_is_looked_at() {
+        let mut rig = Rig::new(PROBE);
+        rig.wait(100);
+        assert_eq!(rig.looks, [], "not up yet");
+        rig.step(Event::ChildSeen { child: ChildNo(1), seen: Seen::Running { process: None } });
+        rig.wait(1);
+        assert_eq!(rig.looks.len(), 1);
+        rig.wait(100);
+        assert_eq!(rig.looks.len(), 1, "no two at once");
+        rig.answer(refused());
+        rig.wait(1);
+        rig.step(ended(0));
+        rig.answer(refused());
+        rig.wait(100);
+        assert_eq!(
+            (rig.looks.len(), rig.incidents()),
+            (0, 0),
+            "what is refused by a service that has ended is no failure"
+        );
+    }
+
+    #[test]
+    fn failures_in_a_row_are_one_incident() {
+        let mut rig = Rig::up(PROBE);
+        for _ in 0..5 {
+            rig.wait(10);
+            rig.answer(refused());
+        }
+        assert_eq!(rig.incidents(), 1);
+        let last = &rig.state.looks_in_words()[&DetectorName::new("port")];
+        assert_eq!((last.state, last.failed_in_a_row), (LookState::Failed, 5));
+        // The answer to a look that nobody waits for any more.
+        rig.step(Event::Looked { id: LookId(1), answer: Box::new(refused()) });
+        assert_eq!(rig.state.looks_in_words()[&DetectorName::new("port")].failed_in_a_row, 5);
+    }
+
+    #[test]
+    fn who_cannot_look_says_so_and_looks_more_seldom() {
+        let mut rig = Rig::up(PROBE);
+        let mut looks = Vec::new();
+        for _ in 0..400 {
+            rig.wait(10);
+            if !rig.looks.is_empty() {
+                looks.push(rig.now / 1000);
+                rig.answer(unknown());
+            }
+        }
+        assert_eq!(rig.incidents(), 0);
+        assert!(looks.len() < 20, "{looks:?}");
+        assert!(looks.windows(2).all(|pair| pair[1] - pair[0] <= 620), "{looks:?}");
+        assert_eq!(rig.state.warnings["looks"], "port cannot look: no name");
+        rig.wait(620);
+        rig.answer(Answer::Well { said: "accepted a connection".to_owned() });
+        assert_eq!(rig.state.warnings.get("looks"), None);
+        rig.wait(10);
+        assert_eq!(rig.looks.len(), 1, "at its usual pace again");
+    }
+
+    #[test]
+    fn resources_are_judged_and_the_kernel_is_read_on_by_one() {
+        let mut rig = Rig::up(&format!("{MACHINE}, {{name: other, kind: resource, gpus: 1, every_seconds: 10000}}"));
+        let kernel_of = |look: &Look| match &look.question {
+            Question::Resources(question) => question.kernel.as_ref().map(|kernel| (kernel.from, kernel.pids.clone())),
+            _ => None,
+        };
+        rig.looks.retain(|look| look.detector.as_str() == "machine" || kernel_of(look).is_some());
+        let kernel = KernelLines { next: 77, lines: Vec::new() };
+        let seen = Resources { gpus: Some(1), kernel: Some(kernel), pids: vec![5], ..Resources::default() };
+        let first = rig.answer(Answer::Resources(Box::new(seen.clone())));
+        assert_eq!(kernel_of(&first), Some((None, Vec::new())));
+        assert_eq!(rig.incidents(), 1);
+        rig.wait(10);
+        let second = rig.answer(Answer::Resources(Box::new(seen)));
+        assert_eq!(kernel_of(&second), Some((Some(77), vec![5])));
+        assert_eq!(rig.incidents(), 1, "once per episode");
     }
 }

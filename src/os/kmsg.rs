@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn records_are_read() {
-        let rows: [(&[u8], Option<(u64, &str)>); 5] = [
+        type Row<'a> = (&'a [u8], Option<(u64, &'a str)>);
+        let rows: [Row<'_>; 5] = [
             (
                 b"6,339,5140900,-;NET: Registered protocol family 10\n",
                 Some((339, "NET: Registered protocol family 10")),
