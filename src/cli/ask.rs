@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use crate::detect::look::{Answer, Reason};
 use crate::detect::probe_watch::no_answer;
 use crate::os::clock::SystemClock;
 use crate::os::job::{Job, JobSpec, JobState};
+use crate::os::process;
 use crate::os::wait::wait;
 use crate::time::Mono;
 
@@ -203,10 +206,22 @@ pub(super) fn command(argv: &[String], cwd: &Path, env: &BTreeMap<String, String
         Ok(job) => job,
         Err(error) => return Answer::Unknown { why: format!("cannot run `{}`: {error}", argv.join(" ")) },
     };
+    // Whoever asked may be killed; a command with a long timeout must not outlive it by that.
+    let asker =
+        rustix::process::getppid().and_then(|asker| process::pidfd(asker.as_raw_nonzero().get().unsigned_abs()).ok());
     while job.on_ready(SystemClock::mono()) == JobState::Running {
         let left = job.deadline().since(SystemClock::mono());
-        if let Err(error) = wait(&job.fds(), Some(left)) {
-            return Answer::Unknown { why: format!("cannot wait for `{}`: {error}", argv.join(" ")) };
+        let asker: Option<BorrowedFd<'_>> = asker.as_ref().map(AsFd::as_fd);
+        let fds: Vec<BorrowedFd<'_>> = asker.into_iter().chain(job.fds()).collect();
+        match wait(&fds, Some(left)) {
+            Ok(ready) if asker.is_some() && ready.is_ready(0) => {
+                // Dropping the job ends it with all below it.
+                return Answer::Unknown { why: "nobody waits for the answer any more".to_owned() };
+            }
+            Ok(_) => {}
+            Err(error) => {
+                return Answer::Unknown { why: format!("cannot wait for `{}`: {error}", argv.join(" ")) };
+            }
         }
     }
     let result = job.finish();
@@ -219,7 +234,6 @@ pub(super) fn command(argv: &[String], cwd: &Path, env: &BTreeMap<String, String
     if result.timed_out {
         return timed_out(timeout);
     }
-    use std::os::unix::process::ExitStatusExt as _;
     let status = result.status.map(|status| (status.code(), status.signal()));
     let (what, value) = match status {
         Some((Some(code), _)) => (format!("failed with exit code {code}"), Some(code)),

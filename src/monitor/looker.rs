@@ -161,3 +161,54 @@ fn answer_in(result: &JobResult) -> Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::detect::look::KernelLines;
+
+    fn seen(lines: &[&str]) -> Resources {
+        let lines = lines.iter().map(|&line| line.to_owned()).collect();
+        Resources { kernel: Some(KernelLines { next: 1, lines }), ..Resources::default() }
+    }
+
+    #[test]
+    fn detectors_read_the_kernels_lines() {
+        let text = "process: {command: [x]}\ndetectors: [{name: net, kind: pattern, regex: 'nfs: server (\\S+) not'}]";
+        let (config, _) = config::parse(text, None, Path::new("/p"), &|_| None).unwrap();
+        let mut looker = Looker::new(Arc::new(DetectorSet::compile(&config.detectors).unwrap()));
+        assert!(looker.scan(&seen(&[]), ChildNo(2)).is_none());
+        assert!(looker.scan(&Resources::default(), ChildNo(2)).is_none());
+        for look in 1..=2 {
+            let lines = ["soft lockup", "nfs: server filer not responding, still trying"];
+            let report = looker.scan(&seen(&lines), ChildNo(2)).unwrap();
+            let [found] = report.detections.as_slice() else { panic!("{report:?}") };
+            assert_eq!((found.stream.as_str(), found.captures["1"].as_str()), (KERNEL_STREAM, "filer"));
+            assert_eq!((found.lines, report.lines, report.read_something), ((0, 0), look * 2, false));
+        }
+    }
+
+    #[test]
+    fn an_answer_counts_even_if_it_came_from_somebody_who_hangs() {
+        let result = |stdout: &str, stderr: &str, timed_out| {
+            let output = |text: &str| crate::os::job::Output { tail: text.as_bytes().to_vec(), dropped: 0 };
+            JobResult { status: None, stdout: output(stdout), stderr: output(stderr), timed_out }
+        };
+        let well = r#"{"answer":"well","said":"yes"}"#;
+        let rows = [
+            (result(well, "", false), "yes"),
+            (result(well, "", true), "yes"),
+            (result("", "", true), "the look took too long and was given up"),
+            (result(r#"{"answer":"we"#, "", true), "the look took too long and was given up"),
+            (result("", "error: no\n", false), "the look failed: error: no"),
+            (result("", "", false), "the look failed: it said nothing"),
+        ];
+        for (result, expected) in rows {
+            match answer_in(&result) {
+                Answer::Well { said } | Answer::Unknown { why: said } => assert_eq!(said, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -38,23 +38,36 @@ pub fn read(from: u64, wanted: impl Fn(&str) -> bool) -> io::Result<Records> {
             Err(error) if error.kind() == ErrorKind::InvalidInput => continue,
             Err(error) => return Err(error),
         };
-        let Some((number, message)) = parse(buffer.get(..count).unwrap_or_default()) else { continue };
-        if number >= from {
-            records.next = records.next.max(number.saturating_add(1));
-            if wanted(&message) {
-                records.messages.push(message);
+        let Some(record) = Record::parse(buffer.get(..count).unwrap_or_default()) else { continue };
+        if record.number >= from {
+            records.next = records.next.max(record.number.saturating_add(1));
+            if record.by_kernel && wanted(&record.message) {
+                records.messages.push(record.message);
             }
         }
     }
     Ok(records)
 }
 
-/// `6,339,5140900,-;message\n KEY=value\n`.
-fn parse(record: &[u8]) -> Option<(u64, String)> {
-    let text = String::from_utf8_lossy(record);
-    let (head, message) = text.split_once(';')?;
-    let number = head.split(',').nth(1)?.parse().ok()?;
-    Some((number, message.lines().next().unwrap_or_default().to_owned()))
+/// One record.
+#[derive(Debug, PartialEq, Eq)]
+struct Record {
+    number: u64,
+    /// Facility 0: what programs write here has another one, whatever they ask for (`devkmsg_write`).
+    by_kernel: bool,
+    message: String,
+}
+
+impl Record {
+    /// `6,339,5140900,-;message\n KEY=value\n`: facility and priority, number, time, flags.
+    fn parse(record: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(record);
+        let (head, message) = text.split_once(';')?;
+        let mut fields = head.split(',');
+        let by_kernel = fields.next()?.parse::<u32>().ok()? < 8;
+        let number = fields.next()?.parse().ok()?;
+        Some(Self { number, by_kernel, message: message.lines().next().unwrap_or_default().to_owned() })
+    }
 }
 
 #[cfg(test)]
@@ -65,19 +78,25 @@ mod tests {
 
     #[test]
     fn records_are_read() {
-        type Row<'a> = (&'a [u8], Option<(u64, &'a str)>);
-        let rows: [Row<'_>; 5] = [
+        type Row<'a> = (&'a [u8], Option<(u64, bool, &'a str)>);
+        let rows: [Row<'_>; 6] = [
             (
-                b"6,339,5140900,-;NET: Registered protocol family 10\n",
-                Some((339, "NET: Registered protocol family 10")),
+                b"6,339,514,-;NET: Registered protocol family 10\n",
+                Some((339, true, "NET: Registered protocol family 10")),
             ),
-            (b"30,340,5690716,-;udevd[80]: starting; version 181\n", Some((340, "udevd[80]: starting; version 181"))),
-            (b"3,9,1,c,caller=T1;a\n SUBSYSTEM=pci\n DEVICE=+pci:0\n", Some((9, "a"))),
+            (
+                b"30,340,569,-;udevd[80]: starting; version 181\n",
+                Some((340, false, "udevd[80]: starting; version 181")),
+            ),
+            (b"3,9,1,c,caller=T1;a\n SUBSYSTEM=pci\n DEVICE=+pci:0\n", Some((9, true, "a"))),
             (b"6,x,1,-;a", None),
+            (b"x,6,1,-;a", None),
             (b"", None),
         ];
         for (record, expected) in rows {
-            assert_eq!(parse(record), expected.map(|(number, text)| (number, text.to_owned())));
+            let expected =
+                expected.map(|(number, by_kernel, message)| Record { number, by_kernel, message: message.to_owned() });
+            assert_eq!(Record::parse(record), expected);
         }
     }
 
@@ -92,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse(&bytes);
+            let _ = Record::parse(&bytes);
         }
     }
 }
