@@ -27,6 +27,11 @@ impl Alarm {
         false
     }
 
+    /// Whether it has gone off and has not been armed again.
+    pub(super) fn is_on(&self) -> bool {
+        self.fired
+    }
+
     /// Bad looks in a row.
     pub(super) fn in_a_row(&self) -> u32 {
         self.bad

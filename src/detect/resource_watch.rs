@@ -11,12 +11,17 @@ use super::xid::{self, Xid, XidAction};
 use crate::config::{self, Resource, What};
 use crate::time::Watched;
 
+/// A value within this part of its limit is near it.
+const NEAR: f64 = 0.05;
+
 /// Looks for one `resource` detector after one child. What could not be looked at neither confirms nor clears anything.
 #[derive(Clone, Debug)]
 pub struct ResourceWatch {
     limits: Resource,
     source: Source,
     growth: Option<Growth>,
+    /// When growth was last seen.
+    grew: Option<Watched>,
     /// By what is watched: a disk has one for space and one for inodes.
     alarms: BTreeMap<String, Alarm>,
 }
@@ -26,6 +31,8 @@ struct Finding {
     key: String,
     reason: &'static str,
     bad: bool,
+    /// Not beyond its limit, and not far from it: an alarm that is on stays on.
+    near: bool,
     message: String,
     captures: Vec<(&'static str, String)>,
 }
@@ -36,7 +43,7 @@ impl ResourceWatch {
         let What::Resource(limits) = &detector.what else { return None };
         let limits = (**limits).clone();
         let growth = limits.memory_growth_per_hour.map(|_| Growth::new(limits.growth_window, limits.every));
-        Some(Self { limits, source: Source::of(detector), growth, alarms: BTreeMap::new() })
+        Some(Self { limits, source: Source::of(detector), growth, grew: None, alarms: BTreeMap::new() })
     }
 
     /// What is to be looked at. `kernel` where this detector is the one that reads the kernel's lines.
@@ -65,8 +72,10 @@ impl ResourceWatch {
         findings.extend(self.disks(seen));
         findings.extend(self.gpus(seen));
         let mut detections = Vec::new();
-        for Finding { key, reason, bad, message, captures } in findings {
-            if self.alarms.entry(key).or_default().see(bad, self.limits.confirmations) {
+        for Finding { key, reason, bad, near, message, captures } in findings {
+            let alarm = self.alarms.entry(key).or_default();
+            // A value that plays around its limit is one episode.
+            if !(alarm.is_on() && !bad && near) && alarm.see(bad, self.limits.confirmations) {
                 detections.push(self.source.detection(place, reason, message, captures));
             }
         }
@@ -85,6 +94,7 @@ impl ResourceWatch {
             key: "memory".to_owned(),
             reason: "memory_above",
             bad: memory.bytes > limit,
+            near: memory.bytes > limit - part_of(limit),
             message: format!(
                 "memory of the command is {} ({}), above {}",
                 size(memory.bytes),
@@ -100,12 +110,18 @@ impl ResourceWatch {
         let growth = self.growth.as_mut()?;
         growth.see(as_float(memory.bytes), now);
         let steady = growth.steady(as_float(limit));
+        if steady.is_some() {
+            self.grew = Some(now);
+        }
+        // A leak that pauses is still the same leak. After a pause a whole window has to pass before it can be seen again.
+        let near = self.grew.is_some_and(|at| now.since(at) < self.limits.growth_window * 2);
         let (per_hour, over) =
             steady.map_or((0, String::new()), |steady| (as_whole(steady.per_hour), span(round(steady.over))));
         Some(Finding {
             key: "growth".to_owned(),
             reason: "memory_growth",
             bad: steady.is_some(),
+            near,
             message: format!(
                 "memory of the command grew by {}/h over {over}, to {} ({})",
                 size(per_hour),
@@ -126,6 +142,7 @@ impl ResourceWatch {
             key: "open_files".to_owned(),
             reason: "open_files",
             bad: as_float(files.open) > part * as_float(files.limit),
+            near: as_float(files.open) > part * (1.0 - NEAR) * as_float(files.limit),
             message: format!(
                 "process {} has {} of {} files open, more than {}",
                 files.pid,
@@ -150,6 +167,7 @@ impl ResourceWatch {
                     key: format!("space {path}"),
                     reason: "disk_free",
                     bad: disk.free < limit,
+                    near: disk.free < limit.saturating_add(part_of(limit)),
                     message: format!("free space on {path} is {}, below {}", size(disk.free), size(limit)),
                     captures: vec![
                         ("value", disk.free.to_string()),
@@ -163,6 +181,7 @@ impl ResourceWatch {
                     key: format!("inodes {path}"),
                     reason: "inodes_free",
                     bad: free < limit,
+                    near: free < limit.saturating_add(part_of(limit)),
                     message: format!("free inodes on {path} are {free}, below {limit}"),
                     captures: vec![("value", free.to_string()), ("limit", limit.to_string()), ("path", path.clone())],
                 });
@@ -177,6 +196,7 @@ impl ResourceWatch {
             key: "gpus".to_owned(),
             reason: "gpus",
             bad: there < wanted,
+            near: false,
             message: format!("{there} of {wanted} accelerators are there"),
             captures: vec![("value", there.to_string()), ("limit", wanted.to_string())],
         })
@@ -215,6 +235,11 @@ pub fn in_words(seen: &Resources) -> String {
     words.extend(seen.gpus.map(|there| format!("{there} accelerators")));
     words.extend(seen.notes.iter().cloned());
     if words.is_empty() { "nothing could be seen".to_owned() } else { words.join("; ") }
+}
+
+/// What is near a limit, in its unit.
+fn part_of(limit: u64) -> u64 {
+    as_whole(as_float(limit) * NEAR)
 }
 
 /// To the minute where that is enough.
@@ -303,21 +328,21 @@ mod tests {
             (
                 Resource { memory_above: Some(8 * GIB), ..limits() },
                 memory(9 * GIB),
-                memory(8 * GIB),
+                memory(7 * GIB),
                 "memory_above",
                 "memory of the command is 9 GiB (processes), above 8 GiB",
             ),
             (
                 Resource { disk_free_below: Some(5 * GIB), ..limits() },
                 disk(3_328_599_654, None),
-                disk(5 * GIB, None),
+                disk(6 * GIB, None),
                 "disk_free",
                 "free space on /data is 3.1 GiB, below 5 GiB",
             ),
             (
                 Resource { inodes_free_below: Some(1000), ..limits() },
                 disk(0, Some(999)),
-                disk(0, Some(1000)),
+                disk(0, Some(1100)),
                 "inodes_free",
                 "free inodes on /data are 999, below 1000",
             ),
@@ -331,7 +356,7 @@ mod tests {
             (
                 Resource { open_files_above: Some(0.9), ..limits() },
                 Resources { open_files: Some(OpenFiles { pid: 7, open: 95, limit: 100 }), ..Resources::default() },
-                Resources { open_files: Some(OpenFiles { pid: 7, open: 90, limit: 100 }), ..Resources::default() },
+                Resources { open_files: Some(OpenFiles { pid: 7, open: 80, limit: 100 }), ..Resources::default() },
                 "open_files",
                 "process 7 has 95 of 100 files open, more than 90 %",
             ),
@@ -349,6 +374,19 @@ mod tests {
             assert!(!watch.is_bad(), "{reason}");
             assert_eq!(judge(&mut watch, &bad, 6), []);
             assert_eq!(judge(&mut watch, &bad, 7), expected, "{reason}: armed again");
+        }
+    }
+
+    #[test]
+    fn a_value_around_its_limit_is_one_episode() {
+        let mut watch = watch(Resource { disk_free_below: Some(100 * GIB), confirmations: 1, ..limits() });
+        for (at, (free, fires)) in
+            [(99, true), (101, false), (99, false), (104, false), (98, false), (106, false), (101, false), (99, true)]
+                .into_iter()
+                .enumerate()
+        {
+            let found = judge(&mut watch, &disk(free * GIB, None), at as u64);
+            assert_eq!(found.len(), usize::from(fires), "look {at}");
         }
     }
 
@@ -376,6 +414,20 @@ mod tests {
         let [(reason, message)] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(reason, "memory_growth");
         assert_eq!(message, "memory of the command grew by 1.5 GiB/h over 1 h, to 11.5 GiB (processes)");
+    }
+
+    #[test]
+    fn a_leak_that_pauses_is_one_leak() {
+        let mut watch = watch(Resource { memory_growth_per_hour: Some(GIB), ..limits() });
+        // Of every two hours it grows for one and a half; after eight it has been found.
+        let bytes = |second: u64| 10 * GIB + (second / 7200 * 5400 + (second % 7200).min(5400)) * (GIB / 1200);
+        let told: Vec<u64> = (0..960)
+            .map(|look| look * 30)
+            .filter(|second| !judge(&mut watch, &memory(bytes(*second)), *second).is_empty())
+            .collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let after: usize = (960..2000).map(|look| judge(&mut watch, &memory(bytes(28_800)), look * 30).len()).sum();
+        assert_eq!((after, watch.is_bad()), (0, false));
     }
 
     #[test]
