@@ -30,8 +30,18 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
         .read_to_string(&mut text)
         .map_err(|error| Failure::new(FailureKind::Io, error))?;
     let question: Question = serde_json::from_str(&text).map_err(|error| Failure::new(FailureKind::Usage, error))?;
+    if !matches!(question, Question::Command { .. }) {
+        die_with_asker();
+    }
     context.ui.json(&answer(&question, args))?;
     Ok(ExitCode::Success)
+}
+
+/// Nobody waits for an answer after the monitor has been killed. One who runs a command looks after that himself: the
+/// command must not be left behind.
+fn die_with_asker() {
+    // Where this is refused, the question's own deadline ends it a little later.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
 }
 
 fn answer(question: &Question, args: &Args) -> Answer {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::common::{SOON, poll_until};
 use crate::site::{Job, Site};
 
 const WAIT: &str = "until_there done; exit 0";
@@ -164,6 +165,34 @@ fn a_probe_that_hangs_delays_nobody() {
     assert_eq!(site.state()["probes"]["deaf"], serde_json::Value::Null, "it has not answered");
     let incident = end(&site, monitor);
     assert_eq!(incident["root"]["detector"], "boom", "{incident:#}");
+    site.assert_all_gone();
+}
+
+#[test]
+fn looks_end_with_a_monitor_that_is_killed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let site = job(&format!(
+        "name: deaf, kind: http, url: 'http://127.0.0.1:{port}/', every_seconds: 0.1, timeout_seconds: 600}}, \
+         {{name: slow, kind: command, command: [sh, -c, 'touch asked; exec tail -f /dev/null'], every_seconds: 0.1, \
+           timeout_seconds: 600"
+    ))
+    .make();
+    let monitor = site.start();
+    let mut lines = BufReader::new(listener.accept().unwrap().0).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "GET / HTTP/1.1");
+    site.until_there("asked");
+    let pid = site.until_child(1);
+    drop(monitor); // SIGKILL
+    // Whoever asked has closed the connection: there is an end to what it says.
+    while lines.next().is_some_and(|line| line.is_ok()) {}
+    let is_tail =
+        |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|argv| argv.starts_with(b"tail\0"));
+    poll_until(SOON, "the end of the command", || {
+        if site.env.processes().iter().any(is_tail) { Err(site.env.tree()) } else { Ok(()) }
+    });
+    assert!(site.env.processes().contains(&pid), "the child goes on");
+    site.touch("done");
     site.assert_all_gone();
 }
 
