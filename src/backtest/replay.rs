@@ -287,7 +287,9 @@ impl Replay {
                 self.report(scanned);
             }
             Effect::Drain(child) => self.pending.push_back(Event::Drained { child }),
-            Effect::ReadConfig { .. }
+            // A log cannot be asked how a service was.
+            Effect::Look(_)
+            | Effect::ReadConfig { .. }
             | Effect::Answer { .. }
             | Effect::Say(..)
             | Effect::Notify(_)

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    ColorChoice, analyze, backtest, config, control, doctor, generate, incidents, init, look_around, run, scan, status,
+    ColorChoice, analyze, backtest, config, control, doctor, generate, incidents, init, look_around, probe, run, scan,
+    status,
 };
 
 /// Supervises a long-running command, heals its failures and keeps the record
@@ -121,6 +122,9 @@ Examples:
     /// Finds out what changed; started by the monitor
     #[command(hide = true)]
     LookAround(look_around::Args),
+    /// Looks at a service or at resources; started by the monitor
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 /// `sentry shim`, what the monitor starts for each child. Not part of [`Cli`], so that no help, completion or page knows it.

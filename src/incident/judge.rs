@@ -48,7 +48,9 @@ pub fn root(detections: &[Detection]) -> usize {
 fn weight(detection: &Detection, all: &[Detection]) -> u8 {
     let class = class(detection, all);
     match class.map(|class| (class.role, class.only_if_ended)) {
-        Some((Role::Diagnostic, _)) => 5,
+        Some((Role::Diagnostic, _)) => 6,
+        // A service that has ended does not answer.
+        _ if matches!(detection.kind, DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command) => 5,
         _ if detection.kind == DetectorKind::ExitCode => 4,
         _ if detection.severity < Severity::Error => 3,
         Some((_, true)) if detection.trace.is_none() => 2,
@@ -296,6 +298,7 @@ mod tests {
             ("what confirms a bare exit", vec![exit(), line(0, "oom_kill", Confirmation)], 1, Some("oom_kill")),
             ("what confirms another failure", vec![line(4, "worker_killed", Cascade), line(9, "oom_kill", Confirmation), exit()], 1, Some("oom_kill")),
             ("what confirms a trace", vec![at(traced("RuntimeError: x"), 1, 2), rank(line(9, "oom_kill", Confirmation), "kernel")], 0, Some("oom_kill")),
+            ("a probe of a service that has ended", vec![detection(DetectorKind::Http, "health", "503"), exit()], 1, None),
             ("what only explains an end", vec![explains(3), exit()], 0, Some("reset")),
             ("but not beside a failure", vec![explains(3), line(7, "peer_gone", Cascade), exit()], 1, Some("peer_gone")),
             ("unless that is a trace of it", vec![explains(3), at(traced("ConnectionResetError: x"), 1, 4), exit()], 1, Some("reset")),

@@ -31,6 +31,7 @@ impl State {
         };
         self.live.clear();
         self.rearm_stalls();
+        self.rearm_looks();
         self.note("run started");
     }
 
@@ -62,6 +63,7 @@ impl State {
         self.attempts_get_child(no);
         self.set_phase(Phase::Starting);
         self.rearm_stalls();
+        self.rearm_looks();
         self.note(format!("child {no} asked for"));
     }
 

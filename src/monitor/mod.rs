@@ -11,6 +11,8 @@ pub mod journal_line;
 mod leftover;
 mod lifecycle;
 mod look_around;
+mod looker;
+pub mod looks;
 pub mod memory;
 mod obey;
 pub mod picture;

@@ -72,6 +72,7 @@ impl State {
                     (name.clone(), status)
                 })
                 .collect(),
+            probes: self.looks_in_words(),
             streams: memory
                 .streams
                 .iter()

@@ -126,6 +126,10 @@ impl Monitor {
                         self.scanned(report);
                     }
                 }
+                Effect::Look(look) => {
+                    let event = self.hands.look(&look, &self.state, now);
+                    self.pending.extend(event);
+                }
                 Effect::Drain(child) => self.streams.begin_drain(child),
                 Effect::ReadConfig { command } => {
                     let result = self.hands.read_config(&mut self.streams);
@@ -258,6 +262,10 @@ impl Monitor {
         }
         self.pending.extend(drained.map(|child| Event::Drained { child }));
         self.pending.extend(self.hands.finished_jobs(now));
+        for looked in self.hands.finished_looks(now) {
+            looked.report.into_iter().for_each(|report| self.scanned(report));
+            self.pending.push_back(Event::Looked { id: looked.id, answer: Box::new(looked.answer) });
+        }
         if commands {
             self.take_commands(now);
         }
@@ -394,6 +402,7 @@ impl Monitor {
                 | Event::Scanned(_)
                 | Event::Drained { .. }
                 | Event::Done { .. }
+                | Event::Looked { .. }
                 | Event::Terminate
                 | Event::Interrupt
                 | Event::ConfigRead { command: None, .. }

@@ -76,7 +76,7 @@ impl State {
     }
 
     /// A detection is counted in the totals, weighed against `min_count`, and gathered.
-    fn detected(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
+    pub(super) fn detected(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
         self.count_totals(&detection.detector, detection.kind, 1);
         match &detection.class {
             Some(class) if class.role == Role::Diagnostic => {

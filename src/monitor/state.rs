@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::looks::Looks;
 use super::memory::{ChildFacts, Memory, Phase, Progress};
 use super::todo::TodoId;
 use crate::config::{Config, OnTerminate, What};
@@ -34,6 +35,7 @@ pub struct State {
     pub(super) utc: Utc,
     pub(super) live: BTreeMap<StreamId, LiveStream>,
     pub(super) stalls: Vec<StallClock>,
+    pub(super) looks: Looks,
     pub(super) metrics: BTreeMap<DetectorName, VecDeque<String>>,
     pub(super) unseen: Option<(Watched, String)>,
     pub(super) in_flight: BTreeSet<TodoId>,
@@ -80,6 +82,7 @@ impl State {
             utc: now.utc,
             live: BTreeMap::new(),
             stalls: Vec::new(),
+            looks: Looks::default(),
             metrics: BTreeMap::new(),
             unseen: None,
             in_flight: BTreeSet::new(),
@@ -91,6 +94,7 @@ impl State {
             left: false,
         };
         state.rearm_stalls();
+        state.rearm_looks();
         state
     }
 

@@ -6,6 +6,7 @@ pub mod checks;
 mod clean;
 pub mod detections;
 pub mod incidents;
+pub mod looks;
 pub mod markdown;
 mod palette;
 pub mod status;

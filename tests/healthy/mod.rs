@@ -73,6 +73,7 @@ fn healthy_lines_fire_nothing() {
         }
     }
     found.extend(scanner.flush(Flush::End).detections);
-    let told: Vec<String> = found.iter().map(|it| format!("{} line {}: {}", it.detector, it.lines.0, it.message)).collect();
+    let told: Vec<String> =
+        found.iter().map(|it| format!("{} line {}: {}", it.detector, it.lines.0, it.message)).collect();
     assert!(told.is_empty(), "{} of {lines} lines: {:#?}", told.len(), told.iter().take(40).collect::<Vec<_>>());
 }

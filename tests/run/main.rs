@@ -15,6 +15,7 @@ mod behaviour;
 mod codes;
 mod languages;
 mod life;
+mod looks;
 mod output;
 mod rules;
 mod verdicts;
