@@ -192,7 +192,7 @@ impl Scan {
     }
 
     fn take(&mut self, scanned: Scanned, context: &mut Context) -> Result<(), Failure> {
-        let Scanned { detections, counted, progress: _, lines, bytes } = scanned;
+        let Scanned { detections, counted, signals: _, progress: _, lines, bytes } = scanned;
         self.lines = self.lines.saturating_add(lines);
         self.bytes = self.bytes.saturating_add(bytes);
         for detection in &detections {
