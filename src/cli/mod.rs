@@ -21,6 +21,7 @@ mod look_around;
 mod project;
 mod run;
 mod scan;
+mod scan_judge;
 pub mod shim;
 mod since;
 mod status;

@@ -59,8 +59,13 @@ mod tests {
 
     #[test]
     fn enough_gaps_over_enough_time() {
-        let rule =
-            Stall { metric: None, no_progress: None, learn_factor: 5.0, learn_min: Duration::from_secs(300), except: vec![] };
+        let rule = Stall {
+            metric: None,
+            no_progress: None,
+            learn_factor: 5.0,
+            learn_min: Duration::from_secs(300),
+            except: vec![],
+        };
         for (name, gaps, seconds, limit) in [
             ("none", 0, 0, None),
             ("a burst at the start", 10_000, 0, None),

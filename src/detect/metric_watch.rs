@@ -283,7 +283,11 @@ mod tests {
         play_with_phase(rule, values, |_| false)
     }
 
-    fn play_with_phase(rule: &Metric, values: &[f64], phase: impl Fn(usize) -> bool) -> Vec<(usize, &'static str, u64)> {
+    fn play_with_phase(
+        rule: &Metric,
+        values: &[f64],
+        phase: impl Fn(usize) -> bool,
+    ) -> Vec<(usize, &'static str, u64)> {
         let mut memory = MetricMemory::default();
         let mut found = Vec::new();
         for (index, value) in values.iter().enumerate() {
@@ -320,11 +324,21 @@ mod tests {
             ("nan must be confirmed too", rule(), with(&[nan, nan, 2.0, nan, nan]), vec![]),
             ("nan", one.clone(), with(&[nan]), vec![(60, "non_finite", 1)]),
             ("nan for ever", one.clone(), with(&[nan; 100]), vec![(60, "non_finite", 1)]),
-            ("nan, well, inf", one.clone(), with(&[nan, 2.0, f64::INFINITY]), vec![(60, "non_finite", 1), (62, "non_finite", 1)]),
+            (
+                "nan, well, inf",
+                one.clone(),
+                with(&[nan, 2.0, f64::INFINITY]),
+                vec![(60, "non_finite", 1), (62, "non_finite", 1)],
+            ),
             ("nan in the warm-up", one.clone(), vec![9.0, 1.0, nan], vec![(2, "non_finite", 1)]),
             ("a spike, then nan", one.clone(), with(&[9.0, nan, nan]), vec![(60, "spike", 1), (61, "non_finite", 1)]),
             ("nan is not asked for", Metric { non_finite: false, ..one.clone() }, with(&[nan]), vec![]),
-            ("warm-up", Metric { confirmations: 1, warm_up: 70, ..rule() }, [usual(60), vec![9.0; 10]].concat(), vec![]),
+            (
+                "warm-up",
+                Metric { confirmations: 1, warm_up: 70, ..rule() },
+                [usual(60), vec![9.0; 10]].concat(),
+                vec![],
+            ),
             ("too few to judge", one.clone(), [usual(9), vec![9.0]].concat(), vec![]),
             ("enough to judge", one.clone(), [usual(10), vec![9.0]].concat(), vec![(10, "spike", 1)]),
             ("limits", limits.clone(), with(&[3.1, 3.1, 3.1, 0.5, 0.5, 0.5]), vec![(62, "above", 3), (65, "below", 3)]),
@@ -341,19 +355,18 @@ mod tests {
 
     #[test]
     fn ratios_and_drops() {
-        let ratio = Metric {
-            spike_mads: None,
-            drop_ratio: Some(0.7),
-            spike_ratio: Some(1.5),
-            confirmations: 2,
-            ..rule()
-        };
+        let ratio =
+            Metric { spike_mads: None, drop_ratio: Some(0.7), spike_ratio: Some(1.5), confirmations: 2, ..rule() };
         let steady = vec![1000.0; 30];
         let with = |rest: &[f64]| [steady.clone(), rest.to_vec()].concat();
         assert_eq!(play(&ratio, &with(&[701.0, 701.0, 1499.0, 1499.0])), []);
         assert_eq!(play(&ratio, &with(&[699.0, 650.0])), [(31, "drop", 2)]);
         assert_eq!(play(&ratio, &with(&[699.0, 1501.0, 1600.0])), [(32, "spike", 2)]);
-        assert_eq!(play(&ratio, &[vec![-5.0; 30], vec![5.0; 5]].concat()), [], "of a median below zero there is no multiple");
+        assert_eq!(
+            play(&ratio, &[vec![-5.0; 30], vec![5.0; 5]].concat()),
+            [],
+            "of a median below zero there is no multiple"
+        );
         let mads = Metric { spike_mads: None, drop_mads: Some(6.0), confirmations: 1, ..rule() };
         assert_eq!(play(&mads, &[usual(60), vec![1.0]].concat()), [(60, "drop", 1)]);
     }
@@ -371,7 +384,11 @@ mod tests {
     fn confirmed_by_time() {
         let slow = Metric { confirm: Duration::from_secs(100), ..rule() };
         let values = [usual(60), vec![9.0; 200]].concat();
-        assert_eq!(play(&slow, &values), [(160, "spike", 101)], "a window's worth of odd values was not learned meanwhile");
+        assert_eq!(
+            play(&slow, &values),
+            [(160, "spike", 101)],
+            "a window's worth of odd values was not learned meanwhile"
+        );
     }
 
     #[test]
@@ -379,7 +396,11 @@ mod tests {
         let rule = Metric { confirmations: 1, ..rule() };
         let values = [usual(60), vec![9.0; 100], usual(20)].concat();
         assert_eq!(play_with_phase(&rule, &values, |at| (60..160).contains(&at)), []);
-        assert_eq!(play_with_phase(&rule, &values, |at| (60..150).contains(&at)), [(150, "spike", 1)], "and not learned");
+        assert_eq!(
+            play_with_phase(&rule, &values, |at| (60..150).contains(&at)),
+            [(150, "spike", 1)],
+            "and not learned"
+        );
         let values = [usual(60), vec![f64::NAN; 2]].concat();
         assert_eq!(play_with_phase(&rule, &values, |at| at >= 60), [(60, "non_finite", 1)], "but must be finite");
     }

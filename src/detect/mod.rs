@@ -22,6 +22,7 @@ mod scan;
 mod set;
 mod signal;
 mod stall;
+mod straight;
 mod trace_feed;
 pub mod traceback;
 mod values;

@@ -216,8 +216,24 @@ mod tests {
             assert!(parse(printed.as_bytes()).is_some_and(f64::is_nan), "{printed}");
         }
         for printed in [
-            "", "-", ".", "x", "info", "nano", "none", "2,31", "1,2,3", "12:30:00", "2026-11-21", "1.2.3", "0x1f", "e5",
-            "nan_count", "1,23,456", "12_", "step",
+            "",
+            "-",
+            ".",
+            "x",
+            "info",
+            "nano",
+            "none",
+            "2,31",
+            "1,2,3",
+            "12:30:00",
+            "2026-11-21",
+            "1.2.3",
+            "0x1f",
+            "e5",
+            "nan_count",
+            "1,23,456",
+            "12_",
+            "step",
         ] {
             assert_eq!(parse(printed.as_bytes()), None, "{printed}");
         }

@@ -36,8 +36,8 @@ pub struct RateCounter {
 pub struct Reached {
     /// Matches …
     pub count: u64,
-    /// … within this time.
-    pub within: Duration,
+    /// … within this time; `None` where no window is asked for.
+    pub within: Option<Duration>,
 }
 
 impl RateCounter {
@@ -60,7 +60,8 @@ impl RateCounter {
         if count < rate.count {
             return None;
         }
-        let within = self.points.front().map_or(Duration::ZERO, |(first, _)| now.since(*first));
+        let first = self.points.front().filter(|_| !rate.window.is_zero());
+        let within = first.map(|(first, _)| now.since(*first));
         self.points.clear();
         Some(Reached { count, within })
     }
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn so_many_within_so_long() {
         let rate = Rate { count: 3, window: Duration::from_secs(10) };
-        let reached = |count, millis| Some(Reached { count, within: Duration::from_millis(millis) });
+        let reached = |count, millis| Some(Reached { count, within: Some(Duration::from_millis(millis)) });
         for (name, matches, expected) in [
             ("slow", vec![(0, 1), (6_000, 1), (12_000, 1)], vec![None, None, None]),
             ("quick", vec![(0, 1), (5_000, 1), (10_000, 1)], vec![None, None, reached(3, 10_000)]),

@@ -1,13 +1,14 @@
 //! Median and MAD of the last values, kept sorted: what a few odd values cannot move.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 /// The last values. A value costs two binary searches and two moves of at most the whole window; nothing is allocated once it
 /// is full.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<f64>", into = "Vec<f64>")]
+#[serde(from = "String", into = "String")]
 pub struct Window {
     by_age: VecDeque<f64>,
     sorted: Vec<f64>,
@@ -19,18 +20,30 @@ impl PartialEq for Window {
     }
 }
 
-impl From<Vec<f64>> for Window {
-    fn from(values: Vec<f64>) -> Self {
-        let by_age: VecDeque<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+/// As numbers with spaces between: they come back as they were, which numbers in JSON need not.
+impl From<String> for Window {
+    fn from(text: String) -> Self {
+        let values = text.split_ascii_whitespace().filter_map(|number| number.parse().ok());
+        let by_age: VecDeque<f64> = values.filter(|value: &f64| value.is_finite()).collect();
         let mut sorted: Vec<f64> = by_age.iter().copied().collect();
         sorted.sort_unstable_by(f64::total_cmp);
         Self { by_age, sorted }
     }
 }
 
-impl From<Window> for Vec<f64> {
+impl From<Window> for String {
     fn from(window: Window) -> Self {
-        window.by_age.into()
+        let mut text = String::with_capacity(window.len() * 8);
+        for value in window.by_age {
+            let separator = if text.is_empty() { "" } else { " " };
+            // The shortest form that comes back; `e` keeps large and small ones short.
+            let _ = if (1e-5..1e16).contains(&value.abs()) || value == 0.0 {
+                write!(text, "{separator}{value}")
+            } else {
+                write!(text, "{separator}{value:e}")
+            };
+        }
+        text
     }
 }
 
@@ -83,7 +96,8 @@ impl Window {
         let split = self.sorted.partition_point(|value| *value < median);
         let (below, above) = self.sorted.split_at(split);
         // Deviations ascend away from the median on either side.
-        let left = |rank: usize| below.len().checked_sub(rank + 1).and_then(|at| below.get(at)).map(|value| median - value);
+        let left =
+            |rank: usize| below.len().checked_sub(rank + 1).and_then(|at| below.get(at)).map(|value| median - value);
         let right = |rank: usize| above.get(rank).map(|value| value - median);
         middle(self.sorted.len(), |rank| kth(rank, below.len(), above.len(), left, right))
     }

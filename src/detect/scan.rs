@@ -407,6 +407,7 @@ impl Scanner {
         if self.place.offset + (block.bytes.len() as u64) <= self.values_from {
             return;
         }
+        let marks = !hits.signals.is_empty();
         for values in &set.values {
             let mut line = Lines { number: self.place.line, at: 0 };
             values.each(text, |inside, value| {
@@ -418,7 +419,9 @@ impl Scanner {
                 }
             });
         }
-        hits.signals.sort_by_key(|signal| signal.at);
+        if marks || set.values.len() > 1 {
+            hits.signals.sort_by_key(|signal| signal.at);
+        }
     }
 
     fn hit(&self, hit: &Hit<'_>, counts: &mut [u32], hits: &mut Hits, out: &mut Scanned) {

@@ -133,9 +133,8 @@ impl DetectorSet {
             let name = Arc::new(phase.name.clone());
             for (regex, begins) in [(Some(&phase.begin), true), (phase.end.as_ref(), false)] {
                 let Some(regex) = regex else { continue };
-                let hir = confined(regex.as_str()).map_err(|error| {
-                    CompileError::Together(format!("phase `{}`: {error}", phase.name))
-                })?;
+                let hir = confined(regex.as_str())
+                    .map_err(|error| CompileError::Together(format!("phase `{}`: {error}", phase.name)))?;
                 expressions.push(hir);
                 set.marks.push(Mark { phase: Arc::clone(&name), begins });
             }

@@ -33,12 +33,7 @@ pub struct StallClock {
 
 impl StallClock {
     /// Starts at the start of a child, with what was learned from earlier ones. `None` for detectors of other kinds.
-    pub fn new(
-        detector: &config::Detector,
-        stream: StreamId,
-        child_start: Watched,
-        learned: Learned,
-    ) -> Option<Self> {
+    pub fn new(detector: &config::Detector, stream: StreamId, child_start: Watched, learned: Learned) -> Option<Self> {
         let What::Stall(rule) = &detector.what else { return None };
         Some(Self {
             detector: detector.name.clone(),
@@ -76,9 +71,14 @@ impl StallClock {
         self.learned = before;
     }
 
-    /// The limit is given, not learned.
-    pub fn is_fixed(&self) -> bool {
-        self.rule.no_progress.is_some()
+    /// The limit in effect is one that this run has taught.
+    pub fn has_learned(&self) -> bool {
+        self.begun && self.rule.no_progress.is_none() && self.learned.limit(&self.rule).is_some()
+    }
+
+    /// An excepted phase is on.
+    pub fn is_resting(&self) -> bool {
+        self.resting.is_some()
     }
 
     /// The child has written something. Progress, unless a metric says what progress is.
@@ -183,8 +183,7 @@ impl StallClock {
             (None, true) => format!("no progress for {silent}: the value has not been seen yet"),
             (None, false) => format!("no output for {silent}"),
         };
-        let learned = self.begun && !self.is_fixed() && self.learned.limit(&self.rule).is_some();
-        if learned {
+        if self.has_learned() {
             format!("{what}; the longest healthy pause was {}", words(self.learned.longest()))
         } else {
             what

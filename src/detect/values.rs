@@ -13,6 +13,7 @@ use regex_syntax::hir::{Hir, HirKind, Literal};
 
 use super::confine::required_literal;
 use super::number;
+use super::straight::Straight;
 use crate::ids::DetectorName;
 
 /// Shorter texts are found all over a log and guard nothing.
@@ -24,6 +25,8 @@ pub(super) struct Values {
     pub(super) metric: Arc<DetectorName>,
     regex: Regex,
     guard: Guard,
+    /// Tried before `regex` where a match may begin.
+    straight: Option<Straight>,
 }
 
 /// Where the expression is tried.
@@ -48,18 +51,18 @@ impl Values {
             (None, Some(literal)) => Guard::Holds(finder(literal)),
             (None, None) => Guard::None,
         };
-        Ok(Self { metric: Arc::new(metric), regex, guard })
+        Ok(Self { metric: Arc::new(metric), regex, guard, straight: Straight::new(hir) })
     }
 
     /// Hands each value of `text` to `tell`, with the position at which its match begins, ascending: what the expression finds in
     /// each line alone, one match after the other; of each match the first group that took part, else the whole. What is no
     /// number is left out.
-    pub(super) fn each(&self, text: &[u8], mut tell: impl FnMut(usize, f64)) {
+    pub(super) fn each(&self, text: &[u8], mut tell_at: impl FnMut(usize, f64)) {
         let mut slots = vec![None; self.regex.group_info().slot_len()];
-        let mut tell = |slots: &[Option<NonMaxUsize>]| {
+        let tell = |slots: &[Option<NonMaxUsize>], tell_at: &mut dyn FnMut(usize, f64)| {
             let (start, end) = span(slots)?;
             if let Some(value) = value(slots, text) {
-                tell(start, value);
+                tell_at(start, value);
             }
             Some(end)
         };
@@ -68,8 +71,16 @@ impl Values {
                 let mut from = 0;
                 while let Some(found) = text.get(from..).and_then(|rest| literal.find(rest)) {
                     let start = from + found;
+                    if let Some(spans) = self.straight.as_ref().and_then(|straight| straight.at(text, start)) {
+                        let (first, last) = spans.value;
+                        if let Some(value) = text.get(first..last).and_then(number::parse) {
+                            tell_at(start, value);
+                        }
+                        from = spans.end;
+                        continue;
+                    }
                     let here = Input::new(text).span(start..text.len()).anchored(Anchored::Yes);
-                    let matched = self.regex.search_slots(&here, &mut slots).and_then(|_| tell(&slots));
+                    let matched = self.regex.search_slots(&here, &mut slots).and_then(|_| tell(&slots, &mut tell_at));
                     from = matched.unwrap_or(start + 1);
                 }
             }
@@ -81,11 +92,13 @@ impl Values {
                     let start = memrchr2(b'\n', b'\r', before).map_or(from, |at| from + at + 1);
                     let after = text.get(inside..).unwrap_or_default();
                     let end = memchr2(b'\n', b'\r', after).map_or(text.len(), |at| inside + at);
-                    self.all_in(text, start, end, &mut slots, &mut tell);
+                    self.all_in(text, start, end, &mut slots, &mut |slots| tell(slots, &mut tell_at));
                     from = end.max(inside + 1);
                 }
             }
-            Guard::None => self.all_in(text, 0, text.len(), &mut slots, &mut tell),
+            Guard::None => {
+                self.all_in(text, 0, text.len(), &mut slots, &mut |slots| tell(slots, &mut tell_at));
+            }
         }
     }
 

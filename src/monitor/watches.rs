@@ -177,9 +177,8 @@ impl State {
         let child = self.child_no().unwrap_or(ChildNo(0));
         let learned = |detector: &Detector| self.memory.stalls.get(&detector.name).copied().unwrap_or_default();
         let clocks = self.config.detectors.iter();
-        self.stalls = clocks
-            .filter_map(|detector| StallClock::new(detector, child.stream(), now, learned(detector)))
-            .collect();
+        self.stalls =
+            clocks.filter_map(|detector| StallClock::new(detector, child.stream(), now, learned(detector))).collect();
         self.metrics.clear();
         self.suspected = None;
         self.rest_in_phases(now);
@@ -259,28 +258,27 @@ pub fn rate(detector: &Detector) -> Option<Rate> {
     }
 }
 
-/// The match that reached the rate, with how many there were. A `pattern` says what it matched, however many it needed.
+/// The match that reached the rate, with how many there were, and in which time where that is known. A `pattern` says what it
+/// matched, however many it needed.
 pub fn by_rate(mut detection: Detection, reached: Reached) -> Detection {
     if detection.kind == DetectorKind::Rate {
         let Reached { count, within } = reached;
-        let time = if within < Duration::from_secs(1) { "less than 1 s".to_owned() } else { duration_words(within) };
-        detection.message = format!("{count} matches in {time}: {}", detection.message);
-        let facts = [
-            ("reason", "rate".to_owned()),
-            ("count", count.to_string()),
-            ("seconds", within.as_secs().to_string()),
-        ];
-        detection.captures.extend(facts.map(|(name, value)| (name.to_owned(), value)));
+        let time = match within {
+            None => String::new(),
+            Some(within) if within < Duration::from_secs(1) => " in less than 1 s".to_owned(),
+            Some(within) => format!(" in {}", duration_words(within)),
+        };
+        detection.message = format!("{count} matches{time}: {}", detection.message);
+        detection.captures.insert("reason".to_owned(), "rate".to_owned());
+        detection.captures.insert("count".to_owned(), count.to_string());
+        if let Some(within) = within {
+            detection.captures.insert("seconds".to_owned(), within.as_secs().to_string());
+        }
     }
     detection
 }
 
-fn keep_learned(
-    kept: &mut BTreeMap<DetectorName, Learned>,
-    stall: &mut StallClock,
-    before: Learned,
-    learns: bool,
-) {
+fn keep_learned(kept: &mut BTreeMap<DetectorName, Learned>, stall: &mut StallClock, before: Learned, learns: bool) {
     let learned = stall.learned();
     if learned == before {
         return;
@@ -296,3 +294,6 @@ fn keep_learned(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
