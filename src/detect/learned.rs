@@ -43,13 +43,14 @@ impl Learned {
         Duration::from_millis(self.longest_ms)
     }
 
-    /// The limit that they teach, once there are [`FEWEST_GAPS`] and they are as long together as the limit: whoever has watched
-    /// for two seconds cannot know that there are no pauses of five minutes.
+    /// The limit that they teach, once there are [`FEWEST_GAPS`]. One that is shorter than [`NOT_LEARNED`] needs gaps that are as
+    /// long together: whoever has watched for two seconds cannot know that there are no pauses of five minutes.
     pub fn limit(&self, rule: &Stall) -> Option<Duration> {
         // `learn_factor` is at most 1000, and a gap no longer than a run.
         let learned = Duration::try_from_secs_f64(self.longest().as_secs_f64() * rule.learn_factor);
         let limit = learned.unwrap_or(Duration::MAX).max(rule.learn_min);
-        (self.gaps >= FEWEST_GAPS && Duration::from_millis(self.total_ms) >= limit).then_some(limit)
+        let watched = limit >= NOT_LEARNED || Duration::from_millis(self.total_ms) >= limit;
+        (self.gaps >= FEWEST_GAPS && watched).then_some(limit)
     }
 }
 
@@ -72,6 +73,7 @@ mod tests {
             ("too few", 19, 60, None),
             ("short ones over a long time", 600, 1, Some(300)),
             ("long ones", 20, 100, Some(500)),
+            ("longer than without learning", 20, 1000, Some(5000)),
         ] {
             let mut learned = Learned::default();
             (0..gaps).for_each(|_| learned.healthy_gap(Duration::from_secs(seconds)));
