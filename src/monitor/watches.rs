@@ -1,6 +1,6 @@
 //! Metrics, rates, phases and stalls of the newest child: what the streams say becomes detections where it is odd.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::effect::Effects;
 use super::memory::Phase;
 use super::state::State;
-use crate::config::{Detector, What};
+use crate::config::{Detector, Metric, What};
 use crate::detect::{
-    Detection, DetectorKind, Learned, MetricMemory, Rate, Reached, Signal, SignalKind, StallClock, duration_words,
+    Detection, DetectorKind, Finding, Learned, MetricMemory, Rate, Reached, Signal, SignalKind, StallClock,
+    duration_words,
 };
 use crate::ids::{ChildNo, DetectorName, StreamId};
 use crate::time::Watched;
@@ -26,32 +27,50 @@ const RECENT: usize = 20;
 /// On disk, windows of more than [`MAX_KEPT`] values in all are left out, those of the last streams by name first: after a crash
 /// their medians are learned anew. Counts, runs and episodes are always kept.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "ByMetric")]
 pub struct Metrics {
-    of: BTreeMap<DetectorName, BTreeMap<StreamId, MetricMemory>>,
+    of: ByMetric,
+    /// Values in all windows.
+    held: usize,
+}
+
+type ByMetric = BTreeMap<DetectorName, BTreeMap<StreamId, MetricMemory>>;
+
+impl From<ByMetric> for Metrics {
+    fn from(of: ByMetric) -> Self {
+        let held = of.values().flat_map(BTreeMap::values).map(MetricMemory::held).sum();
+        Self { of, held }
+    }
 }
 
 impl Metrics {
-    fn entry(&mut self, metric: &DetectorName, stream: &StreamId) -> &mut MetricMemory {
+    /// Judges a value of a stream; what is found comes with the values that were well before it.
+    fn take(
+        &mut self,
+        (metric, rule): (&DetectorName, &Metric),
+        stream: &StreamId,
+        value: f64,
+        now: Watched,
+        in_phase: bool,
+    ) -> Option<(Finding, Vec<f64>)> {
         // Names are copied once; values come by the thousand.
         if !self.of.get(metric).is_some_and(|streams| streams.contains_key(stream)) {
             self.of.entry(metric.clone()).or_default().insert(stream.clone(), MetricMemory::default());
         }
-        self.of.entry(metric.clone()).or_default().entry(stream.clone()).or_default()
-    }
-
-    fn held(&self) -> usize {
-        self.of.values().flat_map(BTreeMap::values).map(MetricMemory::held).sum()
+        let memory = self.of.get_mut(metric)?.get_mut(stream)?;
+        let before = memory.held();
+        let finding = memory.take(rule, value, now, in_phase);
+        self.held = self.held.saturating_sub(before).saturating_add(memory.held());
+        finding.map(|finding| (finding, memory.newest(RECENT - 1)))
     }
 
     pub(super) fn clear(&mut self) {
-        self.of.clear();
+        *self = Self::default();
     }
 
-    /// Streams whose windows are not kept.
-    pub(super) fn left_out(&self) -> usize {
-        let mut room = MAX_KEPT;
-        self.of.values().flat_map(BTreeMap::values).filter(|memory| !fits(memory, &mut room)).count()
+    /// Whether some windows are not kept.
+    fn is_too_much(&self) -> bool {
+        self.held > MAX_KEPT
     }
 }
 
@@ -63,7 +82,7 @@ fn fits(memory: &MetricMemory, room: &mut usize) -> bool {
 
 impl Serialize for Metrics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.held() <= MAX_KEPT {
+        if !self.is_too_much() {
             return self.of.serialize(serializer);
         }
         let mut room = MAX_KEPT;
@@ -113,12 +132,10 @@ impl State {
                     known = Some((metric, at));
                     let What::Metric(rule) = &detector.what else { continue };
                     let in_phase = self.memory.phases.any(&rule.except);
-                    let memory = self.memory.metrics.entry(metric, stream);
-                    if let Some(finding) = memory.take(rule, *value, now, in_phase) {
-                        let mut recent: VecDeque<String> =
-                            memory.newest(RECENT - 1).iter().map(f64::to_string).collect();
-                        recent.push_back(finding.value.to_string());
-                        self.metrics.insert(detector.name.clone(), recent);
+                    let judged = self.memory.metrics.take((metric, rule), stream, *value, now, in_phase);
+                    if let Some((finding, before)) = judged {
+                        let recent = before.iter().chain([&finding.value]).map(f64::to_string);
+                        self.metrics.insert(detector.name.clone(), recent.collect());
                         found.push(finding.detection(detector, stream, signal.at, signal.line));
                     }
                 }
@@ -133,17 +150,12 @@ impl State {
     }
 
     fn say_what_is_not_kept(&mut self) {
-        match self.memory.metrics.left_out() {
-            0 => {
-                self.warnings.remove("metrics");
-            }
-            streams => {
-                let what = format!(
-                    "metrics hold more values than the journal keeps: after a crash of the monitor, the medians of {streams} \
-                     streams are learned anew"
-                );
-                self.warnings.insert("metrics", what);
-            }
+        if !self.memory.metrics.is_too_much() {
+            self.warnings.remove("metrics");
+        } else if !self.warnings.contains_key("metrics") {
+            let what = "metrics hold more values than the journal keeps: after a crash of the monitor, some streams learn \
+                        their medians anew";
+            self.warnings.insert("metrics", what.to_owned());
         }
     }
 

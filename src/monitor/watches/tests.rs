@@ -192,9 +192,9 @@ fn windows_that_are_too_large_are_not_kept_and_that_is_said() {
         world.report(rank, (0..6000).map(value).collect(), vec![], 0);
     }
     let warning = world.state.warnings.get("metrics").expect("a warning");
-    assert!(warning.ends_with("the medians of 2 streams are learned anew"), "{warning}");
+    assert!(warning.contains("some streams learn their medians anew"), "{warning}");
     world.die();
-    assert_eq!(world.state.memory.metrics.held(), 6000);
+    assert_eq!(world.state.memory.metrics.held, 6000);
 }
 
 #[test]
