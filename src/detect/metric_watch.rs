@@ -278,16 +278,15 @@ mod tests {
         (0..count).map(|n| 2.0 + ((n * 5) % 7) as f64 * 0.02).collect()
     }
 
-    /// One value a second: number, reason and count of each finding.
-    fn play(rule: &Metric, values: &[f64]) -> Vec<(usize, &'static str, u64)> {
+    /// Index of the value, reason, count.
+    type Told = (usize, &'static str, u64);
+
+    /// One value a second: what was found.
+    fn play(rule: &Metric, values: &[f64]) -> Vec<Told> {
         play_with_phase(rule, values, |_| false)
     }
 
-    fn play_with_phase(
-        rule: &Metric,
-        values: &[f64],
-        phase: impl Fn(usize) -> bool,
-    ) -> Vec<(usize, &'static str, u64)> {
+    fn play_with_phase(rule: &Metric, values: &[f64], phase: impl Fn(usize) -> bool) -> Vec<Told> {
         let mut memory = MetricMemory::default();
         let mut found = Vec::new();
         for (index, value) in values.iter().enumerate() {
@@ -311,7 +310,7 @@ mod tests {
         let falling: Vec<f64> = (0..300).map(|n| 10.0 * 0.98_f64.powi(n) + f64::from(n % 3) * 0.1).collect();
         let limits = Metric { spike_mads: None, above: Some(3.0), below: Some(1.0), ..rule() };
         let one = Metric { confirmations: 1, ..rule() };
-        let rows: Vec<(&str, Metric, Vec<f64>, Vec<(usize, &str, u64)>)> = vec![
+        let rows: Vec<(&str, Metric, Vec<f64>, Vec<Told>)> = vec![
             ("nothing odd", rule(), with(&[]), vec![]),
             ("one outlier", rule(), with(&[9.0]), vec![]),
             ("two of three", rule(), with(&[9.0, 9.0, 2.0, 9.0, 9.0]), vec![]),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::effect::Effects;
 use super::memory::Phase;
 use super::state::State;
-use crate::config::{Detector, Metric, What};
+use crate::config::{Config, Detector, Metric, What};
 use crate::detect::{
     Detection, DetectorKind, Finding, Learned, MetricMemory, Rate, Reached, Signal, SignalKind, StallClock,
     duration_words,
@@ -66,6 +66,11 @@ impl Metrics {
 
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    fn retain(&mut self, keep: impl Fn(&DetectorName) -> bool) {
+        self.of.retain(|metric, _| keep(metric));
+        *self = Self::from(std::mem::take(&mut self.of));
     }
 
     /// Whether some windows are not kept.
@@ -183,6 +188,19 @@ impl State {
         }
     }
 
+    /// What was learned of a number is of no use when another configuration takes another number.
+    pub(super) fn forget_what_changed(&mut self, new: &Config) {
+        let same = |name: &DetectorName, number: fn(&What) -> Option<&str>| {
+            let of = |config: &Config| {
+                let detector = config.detectors.iter().find(|detector| detector.name == *name)?;
+                Some(number(&detector.what)?.to_owned())
+            };
+            of(&self.config).is_some_and(|old| of(new).as_ref() == Some(&old))
+        };
+        self.memory.metrics.retain(|name| same(name, metric_number));
+        self.memory.stalls.retain(|name, _| same(name, progress_number));
+    }
+
     /// Stall clocks start anew with each child, and with each monitor.
     pub(super) fn rearm_stalls(&mut self) {
         let now = self.memory.watched;
@@ -288,6 +306,22 @@ pub fn by_rate(mut detection: Detection, reached: Reached) -> Detection {
         }
     }
     detection
+}
+
+/// The number that a metric judges.
+fn metric_number(what: &What) -> Option<&str> {
+    match what {
+        What::Metric(metric) => Some(metric.regex.as_str()),
+        _ => None,
+    }
+}
+
+/// The number that a stall takes for progress; empty for any output.
+fn progress_number(what: &What) -> Option<&str> {
+    match what {
+        What::Stall(stall) => Some(stall.metric.as_ref().map_or("", |regex| regex.as_str())),
+        _ => None,
+    }
 }
 
 fn keep_learned(kept: &mut BTreeMap<DetectorName, Learned>, stall: &mut StallClock, before: Learned, learns: bool) {

@@ -62,7 +62,7 @@ fn scan_judges_metrics_phases_and_rates() {
     log.extend((0..30).map(|_| "loss 2.2".to_owned()));
     log.push("loss 9\nloss 9\nloss 9".to_owned());
     log.extend((0..150).map(|_| "slow disk".to_owned()));
-    site.env.write("train.log", log.join("\n"));
+    site.env.write("train.log", log.join("\n") + "\n");
     let outcome = site.env.run(&["scan", "train.log"]).expect_code(1);
     let found: Vec<&str> = outcome.stdout.lines().collect();
     assert_eq!(found.len(), 2, "{outcome:?}");

@@ -158,6 +158,19 @@ fn a_metric_is_an_incident_with_the_values_before() {
 }
 
 #[test]
+fn another_number_is_learned_anew() {
+    let read = |world: &mut World, yaml: &str| {
+        let config = World::new(yaml).state.config;
+        world.step(Event::ConfigRead { command: None, result: Ok(Box::new(config)) });
+        world.state.memory.metrics.held
+    };
+    let mut world = World::new(LOSS);
+    (0..30).for_each(|_| world.value(2.0));
+    assert_eq!(read(&mut world, &LOSS.replace("spike_mads: 6", "spike_mads: 9")), 30);
+    assert_eq!(read(&mut world, &LOSS.replace("loss (", "val_loss (")), 0);
+}
+
+#[test]
 fn a_metric_belongs_to_its_stream() {
     let mut world = World::new(LOSS);
     let value = |value| SignalKind::Value { metric: Arc::new(DetectorName::new("loss")), value };
