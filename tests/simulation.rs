@@ -339,6 +339,7 @@ impl World {
             read_something: !detections.is_empty(),
             detections,
             counted: BTreeMap::new(),
+            signals: Vec::new(),
             metrics: Vec::new(),
             position: Position { consumed, resume: consumed, ..Position::default() },
             lines: to as u64,

@@ -26,6 +26,7 @@ mod probe;
 mod project;
 mod run;
 mod scan;
+mod scan_judge;
 pub mod shim;
 mod since;
 mod status;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::scan_judge::Judge;
 use super::{Context, ExitCode, Failure, FailureKind, Project};
-use crate::config::{Detector, What};
+use crate::config::Detector;
 use crate::detect::{Detection, DetectorSet, Flush, Position, Scanned, Scanner};
 use crate::ids::{DetectorName, StreamId};
 use crate::os::clock::SystemClock;
@@ -54,12 +55,13 @@ pub struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failure> {
     let config = Project::find_for_run(context)?.config(context)?;
     let detectors = chosen(&config.detectors, &args.detectors)?;
-    let set = DetectorSet::compile(&detectors).map_err(|error| Failure::new(FailureKind::Configuration, error))?;
+    let set = DetectorSet::with_phases(&detectors, &config.phases);
+    let set = set.map_err(|error| Failure::new(FailureKind::Configuration, error))?;
     let input = Input::open(&args.file, context)?;
     let mut scan = Scan {
         name: input.name.clone(),
         scanner: Scanner::new(Arc::new(set), StreamId::new("scan"), Position::START),
-        min_counts: min_counts(&detectors),
+        judge: Judge::new(&detectors, &config.phases),
         found: BTreeMap::new(),
         unshown: 0,
         lines: 0,
@@ -86,17 +88,6 @@ fn chosen(all: &[Detector], names: &[String]) -> Result<Vec<Detector>, Failure> 
         }
     }
     Ok(all.iter().filter(|detector| names.iter().any(|name| detector.name.as_str() == name)).cloned().collect())
-}
-
-/// How often a pattern has to match before it fires. A log that is over has no clock, so its window is the whole log.
-fn min_counts(detectors: &[Detector]) -> BTreeMap<DetectorName, u64> {
-    let least = |detector: &Detector| match detector.what {
-        What::Pattern { min_count: count, .. } | What::Rate { count, .. } => {
-            Some((detector.name.clone(), u64::from(count)))
-        }
-        _ => None,
-    };
-    detectors.iter().filter_map(least).collect()
 }
 
 struct Input {
@@ -132,7 +123,7 @@ impl Input {
 struct Scan {
     name: String,
     scanner: Scanner,
-    min_counts: BTreeMap<DetectorName, u64>,
+    judge: Judge,
     found: BTreeMap<DetectorName, u64>,
     /// Hits of noisy detectors that are only counted.
     unshown: u64,
@@ -192,21 +183,34 @@ impl Scan {
     }
 
     fn take(&mut self, scanned: Scanned, context: &mut Context) -> Result<(), Failure> {
-        let Scanned { detections, counted, progress: _, lines, bytes } = scanned;
+        let Scanned { mut detections, counted, signals, progress: _, lines, bytes } = scanned;
         self.lines = self.lines.saturating_add(lines);
         self.bytes = self.bytes.saturating_add(bytes);
-        for detection in &detections {
+        let odd = self.judge.values(&signals);
+        if !odd.is_empty() {
+            detections.extend(odd);
+            // As they were completed in the stream.
+            detections.sort_by_key(|detection| detection.bytes.end);
+        }
+        let mut last: BTreeMap<DetectorName, Detection> = BTreeMap::new();
+        for detection in detections {
             let count = self.found.entry(detection.detector.clone()).or_default();
             *count = count.saturating_add(1);
-            let least = self.min_counts.get(&detection.detector).copied().unwrap_or(1);
-            if *count >= least {
-                self.show(detection, context)?;
+            if counted.contains_key(&detection.detector) {
+                last.insert(detection.detector.clone(), detection.clone());
+            }
+            if let Some(detection) = self.judge.rate(detection, 1) {
+                self.show(&detection, context)?;
             }
         }
         for (detector, hits) in counted {
             self.unshown = self.unshown.saturating_add(hits);
+            let reached = last.remove(&detector).and_then(|detection| self.judge.counted(detection, hits));
             let count = self.found.entry(detector).or_default();
             *count = count.saturating_add(hits);
+            if let Some(detection) = reached {
+                self.show(&detection, context)?;
+            }
         }
         Ok(())
     }
@@ -260,10 +264,10 @@ impl Scan {
             let hits = words::count(self.unshown, "hit");
             context.ui.say(format_args!("{hits} of noisy detectors were counted and not shown"));
         }
-        for (detector, least) in &self.min_counts {
-            if *least > 1 && self.found.contains_key(detector) {
+        for (detector, count) in self.judge.needed() {
+            if self.found.contains_key(detector) {
                 context.ui.say(format_args!(
-                    "`{detector}` fires from its match number {least} on; earlier ones are not shown"
+                    "`{detector}` fires at every {count} matches, over the whole log: its lines are not timed here"
                 ));
             }
         }

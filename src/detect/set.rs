@@ -1,6 +1,6 @@
 //! The detectors of a configuration, compiled for scanning.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::bytes::Regex;
 
@@ -8,9 +8,10 @@ use super::automaton::{Automaton, CACHE_BYTES, Cache};
 use super::confine::{PatternError, check_pattern, confined};
 use super::metric::Metric;
 use super::traceback::Driver;
+use super::values::Values;
 use super::{DetectorKind, Language, Severity};
-use crate::config::{self, Stall, What};
-use crate::ids::DetectorName;
+use crate::config::{self, PhaseMarks, Stall, What};
+use crate::ids::{DetectorName, PhaseName};
 
 /// Everything that is looked for in a stream. Immutable; one for all streams of a configuration.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct DetectorSet {
     pub(super) patterns: Vec<Pattern>,
     pub(super) tracebacks: Vec<Traceback>,
     pub(super) metrics: Vec<Metric>,
+    pub(super) values: Vec<Values>,
+    pub(super) marks: Vec<Mark>,
     automaton: Option<Automaton>,
     /// Caches that no scanner uses just now. Megabytes each, so they belong to the set and not to each of its streams.
     caches: Mutex<Vec<Cache>>,
@@ -49,6 +52,13 @@ pub(super) struct Pattern {
     pub(super) regex: Regex,
 }
 
+/// A line that begins or ends a phase.
+#[derive(Debug)]
+pub(super) struct Mark {
+    pub(super) phase: Arc<PhaseName>,
+    pub(super) begins: bool,
+}
+
 /// A `traceback` detector.
 #[derive(Debug)]
 pub(super) struct Traceback {
@@ -65,15 +75,25 @@ impl Traceback {
 }
 
 impl DetectorSet {
-    /// Compiles the detectors that look at streams: `pattern`, `traceback`, and the metrics of `stall`.
+    /// Compiles the detectors that look at streams: `pattern`, `rate`, `traceback`, `metric`, and the metrics of `stall`.
     ///
     /// # Errors
     /// When a pattern is refused (see [`check_pattern`]) or the patterns are too large together.
     pub fn compile(detectors: &[config::Detector]) -> Result<Self, CompileError> {
+        Self::with_phases(detectors, &[])
+    }
+
+    /// The same with the lines that begin and end phases.
+    ///
+    /// # Errors
+    /// As [`DetectorSet::compile`].
+    pub fn with_phases(detectors: &[config::Detector], phases: &[PhaseMarks]) -> Result<Self, CompileError> {
         let mut set = Self {
             patterns: Vec::new(),
             tracebacks: Vec::new(),
             metrics: Vec::new(),
+            values: Vec::new(),
+            marks: Vec::new(),
             automaton: None,
             caches: Mutex::new(Vec::new()),
         };
@@ -98,11 +118,25 @@ impl DetectorSet {
                     let (regex, hir) = compile(regex)?;
                     set.metrics.push(Metric::new(name, regex, &hir));
                 }
+                What::Metric(metric) => {
+                    let (_, hir) = compile(&metric.regex)?;
+                    let values = Values::new(name, &hir);
+                    set.values.push(values.map_err(CompileError::Together)?);
+                }
                 What::Stall(Stall { metric: None, .. })
                 | What::ExitCode { .. }
                 | What::Resource(_)
-                | What::Probe(_)
-                | What::Metric(_) => {}
+                | What::Probe(_) => {}
+            }
+        }
+        for phase in phases {
+            let name = Arc::new(phase.name.clone());
+            for (regex, begins) in [(Some(&phase.begin), true), (phase.end.as_ref(), false)] {
+                let Some(regex) = regex else { continue };
+                let hir = confined(regex.as_str())
+                    .map_err(|error| CompileError::Together(format!("phase `{}`: {error}", phase.name)))?;
+                expressions.push(hir);
+                set.marks.push(Mark { phase: Arc::clone(&name), begins });
             }
         }
         if let Some(languages) = set.languages() {

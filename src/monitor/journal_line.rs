@@ -49,7 +49,8 @@ impl Differ {
                 })*
             };
         }
-        parts!(run phase child overlay limits restarts streams detectors matches progress gathering hints incidents recent_ids
+        parts!(run phase child overlay limits restarts streams detectors rates metrics phases stalls progress gathering hints
+            incidents recent_ids
             incidents_total history attempts last_attempt attempt_times escalated todo last_todo last_healthy watched);
         Ok(JournalLine { utc, notes, set })
     }

@@ -52,7 +52,9 @@ impl State {
         self.memory.child = Some(ChildFacts::new(no, self.utc));
         self.memory.streams.retain(|stream, _| *stream == no.stream());
         self.memory.streams.insert(no.stream(), StreamFacts::default());
-        self.memory.matches.clear();
+        self.memory.rates.clear();
+        self.memory.metrics.clear();
+        self.memory.phases.clear();
         self.memory.progress.clear();
         self.memory.hints.clear();
         self.live.clear();

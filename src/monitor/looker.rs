@@ -139,6 +139,7 @@ impl Looker {
             counted: scanned.counted,
             // No progress of the child's.
             metrics: Vec::new(),
+            signals: Vec::new(),
             position: scanner.position(),
             lines: self.kernel_lines,
             read_something: false,

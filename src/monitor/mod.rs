@@ -31,3 +31,4 @@ mod talk;
 mod terminal;
 pub mod todo;
 mod verify;
+pub mod watches;

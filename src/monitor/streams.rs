@@ -19,6 +19,8 @@ use crate::time::Mono;
 const CHUNK: usize = 256 * 1024;
 /// Most bytes read from one stream in one turn, so that commands and deadlines are served in between.
 const PER_TURN: u64 = 8 * 1024 * 1024;
+/// Values of metrics read from one stream in one turn, some 40 bytes each; one chunk may bring more.
+const MAX_SIGNALS: usize = 100_000;
 /// A stream that writes all the time is looked at this often instead of at each write.
 const TICK: Duration = Duration::from_millis(8);
 /// A log that cannot be read after its child has ended is tried again for this long before its rest is given up.
@@ -235,9 +237,10 @@ struct Read {
 
 impl Read {
     fn merge(&mut self, more: Scanned) {
-        let Scanned { detections, counted, progress, lines, bytes } = more;
+        let Scanned { detections, counted, signals, progress, lines, bytes } = more;
         let all = &mut self.scanned;
         all.detections.extend(detections);
+        all.signals.extend(signals);
         for (detector, count) in counted {
             *all.counted.entry(detector).or_default() += count;
         }
@@ -263,7 +266,7 @@ pub(super) struct StreamTrouble {
 impl Stream {
     fn read(&mut self, set: &Arc<DetectorSet>, buffer: &mut [u8], most: u64) -> io::Result<Read> {
         let mut read = Read::default();
-        while read.bytes < most {
+        while read.bytes < most && read.scanned.signals.len() < MAX_SIGNALS {
             match self.tail.read(buffer)? {
                 TailEvent::Bytes(count) => {
                     let Some(chunk) = buffer.get(..count) else { break };
@@ -322,6 +325,7 @@ impl Stream {
             child: self.child,
             detections: read.scanned.detections,
             counted: read.scanned.counted,
+            signals: read.scanned.signals,
             metrics: read.scanned.progress.into_iter().collect(),
             position: self.scanner.position(),
             lines: self.lines,

@@ -16,6 +16,7 @@ mod codes;
 mod languages;
 mod life;
 mod looks;
+mod metrics;
 mod output;
 mod rules;
 mod verdicts;
