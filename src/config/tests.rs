@@ -432,7 +432,7 @@ fn anchors_and_merges() {
 #[test]
 fn command_of_the_command_line_replaces_the_files() {
     let text = "healing: {settle_seconds: 1}\n";
-    let (config, _) = parse_with_command(text, None, Path::new("/p"), &vars, Some(vec!["b".to_owned()])).unwrap();
+    let (config, _) = parse_with_command(text, None, Path::new("/p"), Outside::of_vars(&vars), Some(vec!["b".to_owned()])).unwrap();
     assert_eq!((config.process.command, config.healing.settle), (vec!["b".to_owned()], Duration::from_secs(1)));
 }
 

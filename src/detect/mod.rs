@@ -3,6 +3,7 @@
 pub mod ansi;
 mod automaton;
 mod class;
+mod class_match;
 pub mod confine;
 mod detection;
 pub mod ending;
@@ -11,6 +12,7 @@ mod hit;
 pub mod line;
 mod metric;
 mod pieces;
+pub mod samples;
 mod scan;
 mod set;
 mod stall;

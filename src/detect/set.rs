@@ -1,14 +1,18 @@
 //! The detectors of a configuration, compiled for scanning.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::bytes::Regex;
+use regex_syntax::hir::Hir;
 
 use super::automaton::{Automaton, CACHE_BYTES, Cache};
+use super::class_match::ClassMatch;
 use super::confine::{PatternError, check_pattern, confined};
 use super::metric::Metric;
 use super::traceback::Driver;
-use super::{DetectorKind, Language, Severity};
+use super::hit::read_match;
+use super::{Class, DetectorKind, Language, Severity};
 use crate::config::{self, Stall, What};
 use crate::ids::DetectorName;
 
@@ -40,13 +44,36 @@ pub enum CompileError {
     Together(String),
 }
 
-/// A `pattern` detector.
+/// A `pattern` or `rate` detector, or a class of the catalogue.
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) name: DetectorName,
     pub(super) kind: DetectorKind,
     pub(super) severity: Severity,
-    pub(super) regex: Regex,
+    looks: Looks,
+}
+
+#[derive(Debug)]
+enum Looks {
+    Like(Regex),
+    LikeClass(Box<ClassMatch>),
+}
+
+impl Pattern {
+    /// Message and captures of a line that was hit; `None` where the line is none all the same.
+    pub(super) fn read(&self, line: &[u8]) -> Option<(String, BTreeMap<String, String>)> {
+        match &self.looks {
+            Looks::Like(regex) => Some(read_match(regex, line)),
+            Looks::LikeClass(class) => class.read(line),
+        }
+    }
+
+    pub(super) fn class(&self) -> Option<&Class> {
+        match &self.looks {
+            Looks::Like(_) => None,
+            Looks::LikeClass(class) => Some(class.class()),
+        }
+    }
 }
 
 /// A `traceback` detector.
@@ -65,7 +92,8 @@ impl Traceback {
 }
 
 impl DetectorSet {
-    /// Compiles the detectors that look at streams: `pattern`, `traceback`, and the metrics of `stall`.
+    /// Compiles the detectors that look at streams: `pattern`, `rate`, `traceback`, classes of the catalogue, and the metrics
+    /// of `stall`.
     ///
     /// # Errors
     /// When a pattern is refused (see [`check_pattern`]) or the patterns are too large together.
@@ -89,7 +117,25 @@ impl DetectorSet {
                 What::Pattern { regex, .. } | What::Rate { regex, .. } => {
                     let (regex, hir) = compile(regex)?;
                     expressions.push(hir);
-                    set.patterns.push(Pattern { name, kind: detector.what.kind(), severity, regex });
+                    set.patterns.push(Pattern {
+                        name,
+                        kind: detector.what.kind(),
+                        severity,
+                        looks: Looks::Like(regex),
+                    });
+                }
+                What::Class(entry) if entry.patterns.is_empty() => {}
+                What::Class(entry) => {
+                    let refused = |source| CompileError::Pattern { detector: detector.name.clone(), source };
+                    let parts: Result<Vec<Hir>, _> = entry.patterns.iter().map(|pattern| confined(pattern)).collect();
+                    // One for all of its patterns: a class is there once in a line, however many of them match.
+                    expressions.push(Hir::alternation(parts.map_err(refused)?));
+                    set.patterns.push(Pattern {
+                        name,
+                        kind: detector.what.kind(),
+                        severity,
+                        looks: Looks::LikeClass(Box::new(ClassMatch::new(Arc::clone(entry)))),
+                    });
                 }
                 What::Traceback { languages } => {
                     set.tracebacks.push(Traceback { name, severity, languages: languages.clone() });
@@ -102,6 +148,7 @@ impl DetectorSet {
                 | What::ExitCode { .. }
                 | What::Resource(_)
                 | What::Probe(_)
+                | What::Catalogue(_)
                 | What::Metric(_) => {}
             }
         }
