@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, config, control, doctor, generate, incidents, init, look_around, run, scan, status};
+use super::{ColorChoice, analyze, catalogue, config, control, doctor, generate, incidents, init, look_around, run, scan, status};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -56,6 +56,8 @@ pub enum Command {
     Analyze(analyze::Args),
     /// Run the detectors over a log
     Scan(scan::Args),
+    /// Show the failures that are known
+    Catalogue(catalogue::Args),
     /// Look for what could go wrong, and mend it
     Doctor(doctor::Args),
     /// Check or show the configuration

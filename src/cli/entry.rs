@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use super::args::{Cli, Command, Shim};
 use super::{
-    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, config, control, doctor, generate,
+    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, catalogue, config, control, doctor, generate,
     incidents, init, look_around, run, scan, shim, status,
 };
 use crate::monitor::command::ControlCommand;
@@ -67,6 +67,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
         Command::Incidents(args) => incidents::run(&args, context),
         Command::Analyze(args) => analyze::run(&args, context),
         Command::Scan(args) => scan::run(&args, context),
+        Command::Catalogue(args) => catalogue::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Stop(args) => control::ask(&ControlCommand::Stop, args, context),
         Command::Detach(args) => control::ask(&ControlCommand::Detach, args, context),

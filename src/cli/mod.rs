@@ -5,6 +5,7 @@
 
 mod analyze;
 pub mod args;
+mod catalogue;
 mod config;
 mod context;
 mod control;

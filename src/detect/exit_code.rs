@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ending::{Ending, Exit, OutOfMemory};
-use super::{Detection, DetectorKind, Severity};
+use super::{Class, Detection, DetectorKind, Severity};
 use crate::config::{self, What};
 use crate::ids::{ChildNo, DetectorName};
 
@@ -39,8 +39,32 @@ pub fn detect(detectors: &[config::Detector], exit: &Exit, child: ChildNo) -> Op
         message: describe(exit),
         captures: captures(exit),
         trace: None,
-        class: None,
+        class: class(detectors, exit),
     })
+}
+
+/// The class of the catalogue that an end means.
+///
+/// SIGKILL alone says nothing: only where the kernel's out-of-memory killer was certainly at work, it is memory.
+fn class(detectors: &[config::Detector], exit: &Exit) -> Option<Class> {
+    let code = match exit.ending {
+        Ending::Exited { code } => Some(code),
+        // As shells and containers report it.
+        Ending::Signaled { signal, .. } => Some(128_i32.saturating_add(signal)),
+        // What a shell exits with: ENOENT, EACCES.
+        Ending::NotStarted { errno: 2, .. } => Some(127),
+        Ending::NotStarted { errno: 13, .. } => Some(126),
+        Ending::NotStarted { .. } | Ending::Lost { .. } => None,
+    };
+    let entries = || {
+        detectors.iter().filter_map(|detector| match &detector.what {
+            What::Class(entry) => Some(entry),
+            _ => None,
+        })
+    };
+    let killed = entries().find(|entry| entry.oom_kill && exit.oom == OutOfMemory::Certain);
+    let meant = || entries().find(|entry| code.is_some_and(|code| entry.exit_codes.contains(&code)));
+    killed.or_else(meant).map(|entry| entry.class.clone())
 }
 
 /// The end in words: `exit code 3`, `killed by SIGSEGV (core dumped)`.

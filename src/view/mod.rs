@@ -1,6 +1,7 @@
 //! Renderers of one picture: text for terminals, JSON for programs.
 
 pub mod analysis;
+pub mod catalogue;
 pub mod checks;
 mod clean;
 pub mod detections;

@@ -96,7 +96,7 @@ fn entry(section: &Section<'_>, name: String, pack: &str, provenance: &str, excl
 fn xid_pattern(xids: &[u32]) -> Option<String> {
     let numbers: Vec<String> = xids.iter().map(u32::to_string).collect();
     (!numbers.is_empty())
-        .then(|| format!(r"NVRM: Xid \((?P<device>[0-9A-Za-z:.]{{1,32}})\): (?P<xid>{}),", numbers.join("|")))
+        .then(|| format!(r"NVRM: Xid \((?P<device>[0-9A-Za-z:.]+)\): (?P<xid>{}),", numbers.join("|")))
 }
 
 fn role(section: &Section<'_>) -> Role {
