@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, catalogue, config, control, doctor, generate, incidents, init, look_around, run, scan, status};
+use super::{
+    ColorChoice, analyze, catalogue, config, control, doctor, generate, incidents, init, look_around, run, scan, status,
+};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]

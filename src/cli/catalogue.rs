@@ -91,7 +91,10 @@ fn test(files: &[PathBuf], context: &mut Context) -> Result<ExitCode, Failure> {
     for broken in &broken {
         context.ui.data(format!("{}\n", catalogue::broken(broken)))?;
     }
-    let (classes, lines) = (if own.len() == 1 { "1 class".to_owned() } else { format!("{} classes", own.len()) }, words::count(lines as u64, "sample line"));
+    let (classes, lines) = (
+        if own.len() == 1 { "1 class".to_owned() } else { format!("{} classes", own.len()) },
+        words::count(lines as u64, "sample line"),
+    );
     if broken.is_empty() {
         context.ui.line(format_args!("ok: {classes}, {lines}"))?;
         return Ok(ExitCode::Success);

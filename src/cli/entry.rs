@@ -6,8 +6,8 @@ use clap::Parser as _;
 
 use super::args::{Cli, Command, Shim};
 use super::{
-    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, catalogue, config, control, doctor, generate,
-    incidents, init, look_around, run, scan, shim, status,
+    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, catalogue, config, control, doctor,
+    generate, incidents, init, look_around, run, scan, shim, status,
 };
 use crate::monitor::command::ControlCommand;
 

@@ -417,7 +417,10 @@ fn null_is_not_given() {
     let config = ok(
         "process: {command: [a], env: , cwd: ~}\nmonitor:\nrules:\ndetectors:\nhealing: {escalate_to_claude_after: null}\n",
     );
-    assert_eq!((config.own_detectors().count(), config.rules.len(), config.healing.escalate_to_agent_after), (4, 0, None));
+    assert_eq!(
+        (config.own_detectors().count(), config.rules.len(), config.healing.escalate_to_agent_after),
+        (4, 0, None)
+    );
     assert!(ok("process: {command: [a]}\ndetectors: []\n").detectors.is_empty());
 }
 
@@ -432,7 +435,8 @@ fn anchors_and_merges() {
 #[test]
 fn command_of_the_command_line_replaces_the_files() {
     let text = "healing: {settle_seconds: 1}\n";
-    let (config, _) = parse_with_command(text, None, Path::new("/p"), Outside::of_vars(&vars), Some(vec!["b".to_owned()])).unwrap();
+    let (config, _) =
+        parse_with_command(text, None, Path::new("/p"), Outside::of_vars(&vars), Some(vec!["b".to_owned()])).unwrap();
     assert_eq!((config.process.command, config.healing.settle), (vec!["b".to_owned()], Duration::from_secs(1)));
 }
 

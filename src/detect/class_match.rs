@@ -31,9 +31,8 @@ const HANDLED: &[&str] = &[
 ];
 
 #[expect(clippy::expect_used, reason = "constant expressions, compiled in every test run")]
-static HANDLED_SET: LazyLock<RegexSet> = LazyLock::new(|| {
-    RegexSetBuilder::new(HANDLED).unicode(false).build().expect("the expressions are constant")
-});
+static HANDLED_SET: LazyLock<RegexSet> =
+    LazyLock::new(|| RegexSetBuilder::new(HANDLED).unicode(false).build().expect("the expressions are constant"));
 
 /// A class of the catalogue, its expressions compiled when a line is first hit: most never are.
 #[derive(Debug)]

@@ -84,9 +84,12 @@ pub fn entry(entry: &Entry, palette: Palette) -> String {
         row("xids", numbers(&entry.xids));
     }
     row("source", one_line(&entry.provenance));
-    for (name, lines) in
-        [("patterns", &entry.patterns), ("exclude", &entry.exclude), ("fires on", &entry.matches), ("not on", &entry.no_matches)]
-    {
+    for (name, lines) in [
+        ("patterns", &entry.patterns),
+        ("exclude", &entry.exclude),
+        ("fires on", &entry.matches),
+        ("not on", &entry.no_matches),
+    ] {
         for (index, line) in lines.iter().enumerate() {
             row(if index == 0 { name } else { "" }, one_line(line));
         }

@@ -20,7 +20,8 @@ macro_rules! packs {
     };
 }
 packs!(
-    "python", "pytorch", "nccl", "cuda", "slurm", "node", "jvm", "go", "native", "http", "database", "storage", "kernel"
+    "python", "pytorch", "nccl", "cuda", "slurm", "node", "jvm", "go", "native", "http", "database", "storage",
+    "kernel"
 );
 
 /// All built-in packs, read once. What a user's file is checked for, tests check here.

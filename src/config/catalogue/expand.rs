@@ -45,7 +45,10 @@ pub(in crate::config) fn classes(
         let bytes = match (context.packs)(file) {
             Ok(bytes) => bytes,
             Err(why) => {
-                context.problems.error(Draft::new(node.at.clone(), why).help("`files` are packs of yours; built-in ones are named in `packs`"));
+                context.problems.error(
+                    Draft::new(node.at.clone(), why)
+                        .help("`files` are packs of yours; built-in ones are named in `packs`"),
+                );
                 continue;
             }
         };
@@ -54,7 +57,9 @@ pub(in crate::config) fn classes(
                 for entry in pack.entries {
                     if let Some(other) = own.insert(entry.name().clone(), file.display().to_string()) {
                         let what = format!("class `{}` is in two packs", entry.name());
-                        context.problems.error(Draft::new(node.at.clone(), what).help(format!("the other one is `{other}`")));
+                        context
+                            .problems
+                            .error(Draft::new(node.at.clone(), what).help(format!("the other one is `{other}`")));
                     } else {
                         found.push(entry);
                     }

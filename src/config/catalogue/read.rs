@@ -95,8 +95,7 @@ fn entry(section: &Section<'_>, name: String, pack: &str, provenance: &str, excl
 /// The driver's line in the kernel's log: `NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus.`
 fn xid_pattern(xids: &[u32]) -> Option<String> {
     let numbers: Vec<String> = xids.iter().map(u32::to_string).collect();
-    (!numbers.is_empty())
-        .then(|| format!(r"NVRM: Xid \((?P<device>[0-9A-Za-z:.]+)\): (?P<xid>{}),", numbers.join("|")))
+    (!numbers.is_empty()).then(|| format!(r"NVRM: Xid \((?P<device>[0-9A-Za-z:.]+)\): (?P<xid>{}),", numbers.join("|")))
 }
 
 fn role(section: &Section<'_>) -> Role {
@@ -109,8 +108,7 @@ fn role(section: &Section<'_>) -> Role {
 fn action(section: &Section<'_>) -> ClassAction {
     use ClassAction as A;
     let word = section.word("action");
-    let actions =
-        [A::Policy, A::Restart, A::Backoff, A::Hold, A::Requeue, A::Rollback, A::Adjust, A::Clean, A::Ignore];
+    let actions = [A::Policy, A::Restart, A::Backoff, A::Hold, A::Requeue, A::Rollback, A::Adjust, A::Clean, A::Ignore];
     debug_assert!(actions.iter().map(|action| action.as_str()).eq(CLASS_ACTIONS.iter().copied()));
     actions.into_iter().find(|action| word.as_deref() == Some(action.as_str())).unwrap_or_default()
 }
@@ -119,7 +117,9 @@ fn action(section: &Section<'_>) -> ClassAction {
 fn complete(root: &Node, problems: &mut Problems) {
     let root = Section::new(Some(root), &PACK);
     if root.given("classes").is_none() {
-        problems.error(Draft::new(root.at(), "a pack without `classes`").help("write `classes: [{name: …, patterns: […]}]`"));
+        problems.error(
+            Draft::new(root.at(), "a pack without `classes`").help("write `classes: [{name: …, patterns: […]}]`"),
+        );
     }
     expressions(&root, problems);
     for section in root.sections("classes") {
@@ -127,7 +127,9 @@ fn complete(root: &Node, problems: &mut Problems) {
             continue;
         }
         match section.given("name") {
-            None => problems.error(Draft::new(section.at(), "a class without a `name`").help("write `name: my_failure`")),
+            None => {
+                problems.error(Draft::new(section.at(), "a class without a `name`").help("write `name: my_failure`"))
+            }
             Some(node) => {
                 let name = scalar::text(node).unwrap_or_default();
                 let odd = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -138,7 +140,10 @@ fn complete(root: &Node, problems: &mut Problems) {
             }
         }
         let looks = ["patterns", "xids", "exit_codes", "oom_kill"];
-        if looks.iter().all(|key| section.given(key).is_none_or(|node| scalar::spelled(node).is_none() && node.items().is_empty())) {
+        if looks
+            .iter()
+            .all(|key| section.given(key).is_none_or(|node| scalar::spelled(node).is_none() && node.items().is_empty()))
+        {
             problems.error(
                 Draft::new(section.at(), "a class that can never fire")
                     .help("give it `patterns`, `exit_codes` or `xids`"),
