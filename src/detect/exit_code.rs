@@ -203,6 +203,34 @@ mod tests {
     }
 
     #[test]
+    fn ends_have_their_classes() {
+        let config = config::defaults(vec!["a".to_owned()], std::path::Path::new("/p"));
+        let found =
+            |exit: &Exit| detect(&config.detectors, exit, ChildNo(1))?.class.map(|class| class.name.to_string());
+        let not_started = |errno| exit(Ending::NotStarted { errno, message: String::new() });
+        for (exit, expected) in [
+            (exit(Ending::Exited { code: 1 }), None),
+            (exit(Ending::Exited { code: 2 }), None),
+            (exit(Ending::Exited { code: 75 }), Some("temporary_failure")),
+            (exit(Ending::Exited { code: 127 }), Some("command_not_found")),
+            (exit(Ending::Exited { code: 139 }), Some("segfault")),
+            (not_started(2), Some("command_not_found")),
+            (not_started(13), Some("not_executable")),
+            (not_started(8), None),
+            (signaled(11, true, OutOfMemory::NoSign), Some("segfault")),
+            (signaled(7, true, OutOfMemory::NoSign), Some("shared_memory")),
+            (signaled(15, false, OutOfMemory::NoSign), Some("terminated")),
+            // SIGKILL says nothing of memory unless the kernel does.
+            (signaled(9, false, OutOfMemory::NoSign), Some("killed")),
+            (signaled(9, false, OutOfMemory::Likely), Some("killed")),
+            (signaled(9, false, OutOfMemory::Certain), Some("host_oom")),
+            (Exit { oom: OutOfMemory::Certain, ..exit(Ending::Exited { code: 1 }) }, Some("host_oom")),
+        ] {
+            assert_eq!(found(&exit).as_deref(), expected, "{exit:?}");
+        }
+    }
+
+    #[test]
     fn signals_have_their_numbers() {
         for (number, name) in
             [(1, "SIGHUP"), (9, "SIGKILL"), (15, "SIGTERM"), (16, "SIGSTKFLT"), (19, "SIGSTOP"), (31, "SIGSYS")]
