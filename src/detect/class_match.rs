@@ -25,6 +25,8 @@ const HANDLED: &[&str] = &[
     r"(?i)\b(?:expected|simulat\w+|injected|mock(?:ed)?|fake) (?:error|failure|exception|fault)",
     // Dealt with.
     r"(?i)\b(?:retrying|retried|will retry|will be retried|retry (?:in|after|\d+|attempt|#)|retries left|attempt \d+ ?(?:/|of) ?\d+|trying again|try again in|reconnect(?:ing|ed)|backing off|falling back|fell back|fallback to|recovered|recovering|ignor(?:ed|ing)|skipp(?:ed|ing)|suppress(?:ed|ing)|swallow(?:ed|ing)|handled|tolerated|resolved|succeeded)\b",
+    // Source, as warnings and traces quote it.
+    r"^\s*(?:except|raise|throw|catch|if|elif|def|import|from|return|assert|\}\s*catch)\b[\s(]",
     // Comments, counts of none, names of tests.
     r"^\s*(?:# |//|\* |-- |[+-]{1,3} )",
     r"(?i)\b(?:no|0|zero|without(?: any)?) (?:\w+ )?(?:errors?|failures?|warnings?)\b",
