@@ -12,6 +12,7 @@ mod hit;
 pub mod line;
 mod metric;
 mod pieces;
+mod relax;
 pub mod samples;
 mod scan;
 mod set;

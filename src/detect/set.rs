@@ -11,6 +11,7 @@ use super::class_match::ClassMatch;
 use super::confine::{PatternError, check_pattern, confined};
 use super::hit::read_match;
 use super::metric::Metric;
+use super::relax::relaxed;
 use super::traceback::Driver;
 use super::{Class, DetectorKind, Language, Severity};
 use crate::config::{self, Stall, What};
@@ -127,7 +128,8 @@ impl DetectorSet {
                 What::Class(entry) if entry.patterns.is_empty() => {}
                 What::Class(entry) => {
                     let refused = |source| CompileError::Pattern { detector: detector.name.clone(), source };
-                    let parts: Result<Vec<Hir>, _> = entry.patterns.iter().map(|pattern| confined(pattern)).collect();
+                    let part = |pattern: &String| confined(pattern).map(|hir| relaxed(&hir));
+                    let parts: Result<Vec<Hir>, _> = entry.patterns.iter().map(part).collect();
                     // One for all of its patterns: a class is there once in a line, however many of them match.
                     expressions.push(Hir::alternation(parts.map_err(refused)?));
                     set.patterns.push(Pattern {

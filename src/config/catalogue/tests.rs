@@ -108,17 +108,17 @@ fn healthy_logs_are_silent() {
 fn all_packs_fit_the_automaton() {
     let config = config("monitor: {}").unwrap().0;
     let set = Arc::new(DetectorSet::compile(&config.detectors).unwrap());
-    let samples: Vec<String> =
-        entries().iter().flat_map(|entry| [&entry.matches[..], &entry.no_matches[..]].concat()).collect();
+    // What comes close to each class walks further into the automaton than any real log of its kind.
+    let samples: Vec<String> = entries().iter().flat_map(|entry| entry.no_matches.clone()).collect();
     let mut log = String::new();
     for (at, sample) in samples.iter().cycle().take(3 * samples.len()).enumerate() {
         let healthy = HEALTHY.lines().nth(at % 30).unwrap_or_default();
         log.push_str(&format!("2026-11-21T14:{:02}:01.{at:06}Z step {at} {healthy}\n{sample}\n", at % 60));
     }
     let mut scanner = Scanner::new(Arc::clone(&set), StreamId::new("log"), Position::START);
-    let found = scanner.feed(log.as_bytes()).detections.len();
+    assert!(scanner.feed(log.as_bytes()).lines > 1_000);
     let (states, stale) = set.automaton_size();
-    assert!(found > 100 && stale == 0 && states < 6_000, "{found} found, {states} states, {stale} times stale");
+    assert!(stale == 0 && states < 6_000, "{states} states, {stale} times stale");
 }
 
 const HEALTHY: &str = "\
