@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn message_and_captures() {
-        let rows: &[(&str, &str, &str, &[(&str, &str)])] = &[
+        /// Class, line, message, captures.
+        type Row = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+        let rows: &[Row] = &[
             (
                 "cuda_oom",
                 "[rank3]: torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.  ",

@@ -34,7 +34,7 @@ pub enum Why {
 /// # Errors
 /// The patterns cannot be compiled.
 pub fn broken(entries: &[Arc<Entry>]) -> Result<Vec<Broken>, CompileError> {
-    let detectors: Vec<Detector> = entries.iter().map(|entry| detector(entry)).collect();
+    let detectors: Vec<Detector> = entries.iter().map(detector).collect();
     let set = Arc::new(DetectorSet::compile(&detectors)?);
     let mut out = Vec::new();
     for entry in entries {
