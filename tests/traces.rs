@@ -166,7 +166,7 @@ fn healthy_logs_hold_no_known_failure() {
         let mut found = scanner.feed(&std::fs::read(&log).expect("readable")).detections;
         found.extend(scanner.flush(Flush::End).detections);
         found.retain(|it| {
-            it.class.as_ref().is_none_or(|class| !class.only_if_ended && class.role != ClassRole::Diagnostic)
+            it.class.as_ref().is_some_and(|class| !class.only_if_ended && class.role != ClassRole::Diagnostic)
         });
         assert_eq!(found, [], "{}", log.display());
     }
