@@ -7,6 +7,7 @@ mod analyze;
 pub mod args;
 mod ask;
 mod backtest;
+mod catalogue;
 mod config;
 mod context;
 mod control;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::scan_judge::Judge;
 use super::{Context, ExitCode, Failure, FailureKind, Project};
-use crate::config::Detector;
-use crate::detect::{Detection, DetectorSet, Flush, Position, Scanned, Scanner};
+use crate::config::{Detector, What};
+use crate::detect::{Class, Detection, DetectorSet, Flush, Position, Role, Scanned, Scanner};
 use crate::ids::{DetectorName, StreamId};
 use crate::os::clock::SystemClock;
 use crate::os::error::AtExt as _;
@@ -47,6 +47,9 @@ pub struct Args {
     /// Only these detectors
     #[arg(long = "detectors", value_name = "NAME", value_delimiter = ',')]
     detectors: Vec<String>,
+    /// Also what only explains an end, and lines that only comment on a failure
+    #[arg(long)]
+    all: bool,
     /// Print one JSON object per detection
     #[arg(long)]
     json: bool,
@@ -62,6 +65,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
         name: input.name.clone(),
         scanner: Scanner::new(Arc::new(set), StreamId::new("scan"), Position::START),
         judge: Judge::new(&detectors, &config.phases),
+        all: args.all,
+        left_out: 0,
         found: BTreeMap::new(),
         unshown: 0,
         lines: 0,
@@ -75,19 +80,28 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
     Ok(if nothing { ExitCode::Success } else { ExitCode::No })
 }
 
-/// The detectors that are asked for; all of them without a name.
+/// What is no failure of a program that may have gone on: a log alone does not tell.
+fn is_quiet(class: &Class) -> bool {
+    class.only_if_ended || class.role == Role::Diagnostic
+}
+
+/// The detectors that are asked for; all of them without a name. The catalogue stands for its classes.
 fn chosen(all: &[Detector], names: &[String]) -> Result<Vec<Detector>, Failure> {
     if names.is_empty() {
         return Ok(all.to_vec());
     }
     for name in names {
         if !all.iter().any(|detector| detector.name.as_str() == name) {
-            let known: Vec<&str> = all.iter().map(|detector| detector.name.as_str()).collect();
+            let own = all.iter().filter(|detector| !matches!(detector.what, What::Class(_)));
+            let known: Vec<&str> = own.map(|detector| detector.name.as_str()).collect();
             return Err(Failure::new(FailureKind::Usage, format!("unknown detector `{name}`"))
-                .hint(format!("known are: {}", known.join(", "))));
+                .hint(format!("known are: {}, and the classes of `sentry catalogue`", known.join(", "))));
         }
     }
-    Ok(all.iter().filter(|detector| names.iter().any(|name| detector.name.as_str() == name)).cloned().collect())
+    let named = |detector: &Detector| names.iter().any(|name| detector.name.as_str() == name);
+    let whole = all.iter().any(|detector| matches!(detector.what, What::Catalogue(_)) && named(detector));
+    let wanted = |detector: &&Detector| named(detector) || (whole && matches!(detector.what, What::Class(_)));
+    Ok(all.iter().filter(wanted).cloned().collect())
 }
 
 struct Input {
@@ -124,6 +138,10 @@ struct Scan {
     name: String,
     scanner: Scanner,
     judge: Judge,
+    /// Shows everything.
+    all: bool,
+    /// What was not shown for that.
+    left_out: u64,
     found: BTreeMap<DetectorName, u64>,
     /// Hits of noisy detectors that are only counted.
     unshown: u64,
@@ -194,6 +212,10 @@ impl Scan {
         }
         let mut last: BTreeMap<DetectorName, Detection> = BTreeMap::new();
         for detection in detections {
+            if !self.all && detection.class.as_ref().is_some_and(is_quiet) {
+                self.left_out = self.left_out.saturating_add(1);
+                continue;
+            }
             let count = self.found.entry(detection.detector.clone()).or_default();
             *count = count.saturating_add(1);
             if counted.contains_key(&detection.detector) {
@@ -260,6 +282,10 @@ impl Scan {
             words::bytes(self.bytes),
             words::duration(took),
         ));
+        if self.left_out > 0 {
+            let lines = words::count(self.left_out, "line");
+            context.ui.say(format_args!("{lines} that only explain or comment on an end are not shown (`--all` does)"));
+        }
         if self.unshown > 0 {
             let hits = words::count(self.unshown, "hit");
             context.ui.say(format_args!("{hits} of noisy detectors were counted and not shown"));

@@ -11,7 +11,7 @@ use memchr::{memchr, memchr_iter, memchr2};
 use serde::{Deserialize, Serialize};
 
 use super::ansi::{self, Stripped};
-use super::hit::{Lines, Segment, headline, read_match};
+use super::hit::{Lines, Segment, headline};
 use super::metric::MetricValue;
 use super::pieces::{Block, LOOK_AHEAD, MAX_SEGMENT};
 use super::set::{DetectorSet, Mark, Pattern, Traceback};
@@ -430,6 +430,7 @@ impl Scanner {
         if emitted_at <= self.consumed {
             return;
         }
+        let Some((message, captures)) = hit.pattern.read(hit.clean) else { return };
         let Some(count) = counts.get_mut(hit.index) else { return };
         if *count >= MAX_HITS_PER_CHUNK {
             *out.counted.entry(hit.pattern.name.clone()).or_default() += 1;
@@ -437,7 +438,6 @@ impl Scanner {
         }
         *count += 1;
         let bytes = start..start + hit.segment.text.len() as u64;
-        let (message, captures) = read_match(&hit.pattern.regex, hit.clean);
         hits.detections.push((
             emitted_at,
             Detection {
@@ -450,7 +450,7 @@ impl Scanner {
                 message,
                 captures,
                 trace: None,
-                class: None,
+                class: hit.pattern.class().cloned(),
             },
         ));
     }

@@ -1,15 +1,20 @@
 //! The detectors of a configuration, compiled for scanning.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::bytes::Regex;
+use regex_syntax::hir::Hir;
 
 use super::automaton::{Automaton, CACHE_BYTES, Cache};
+use super::class_match::ClassMatch;
 use super::confine::{PatternError, check_pattern, confined};
+use super::hit::read_match;
 use super::metric::Metric;
+use super::relax::relaxed;
 use super::traceback::Driver;
 use super::values::Values;
-use super::{DetectorKind, Language, Severity};
+use super::{Class, DetectorKind, Language, Severity};
 use crate::config::{self, PhaseMarks, Stall, What};
 use crate::ids::{DetectorName, PhaseName};
 
@@ -43,13 +48,36 @@ pub enum CompileError {
     Together(String),
 }
 
-/// A `pattern` detector.
+/// A `pattern` or `rate` detector, or a class of the catalogue.
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) name: DetectorName,
     pub(super) kind: DetectorKind,
     pub(super) severity: Severity,
-    pub(super) regex: Regex,
+    looks: Looks,
+}
+
+#[derive(Debug)]
+enum Looks {
+    Like(Regex),
+    LikeClass(Box<ClassMatch>),
+}
+
+impl Pattern {
+    /// Message and captures of a line that was hit; `None` where the line is none all the same.
+    pub(super) fn read(&self, line: &[u8]) -> Option<(String, BTreeMap<String, String>)> {
+        match &self.looks {
+            Looks::Like(regex) => Some(read_match(regex, line)),
+            Looks::LikeClass(class) => class.read(line),
+        }
+    }
+
+    pub(super) fn class(&self) -> Option<&Class> {
+        match &self.looks {
+            Looks::Like(_) => None,
+            Looks::LikeClass(class) => Some(class.class()),
+        }
+    }
 }
 
 /// A line that begins or ends a phase.
@@ -75,7 +103,8 @@ impl Traceback {
 }
 
 impl DetectorSet {
-    /// Compiles the detectors that look at streams: `pattern`, `rate`, `traceback`, `metric`, and the metrics of `stall`.
+    /// Compiles the detectors that look at streams: `pattern`, `rate`, `traceback`, `metric`, classes of the catalogue, and the
+    /// metrics of `stall`.
     ///
     /// # Errors
     /// When a pattern is refused (see [`check_pattern`]) or the patterns are too large together.
@@ -109,7 +138,26 @@ impl DetectorSet {
                 What::Pattern { regex, .. } | What::Rate { regex, .. } => {
                     let (regex, hir) = compile(regex)?;
                     expressions.push(hir);
-                    set.patterns.push(Pattern { name, kind: detector.what.kind(), severity, regex });
+                    set.patterns.push(Pattern {
+                        name,
+                        kind: detector.what.kind(),
+                        severity,
+                        looks: Looks::Like(regex),
+                    });
+                }
+                What::Class(entry) if entry.patterns.is_empty() => {}
+                What::Class(entry) => {
+                    let refused = |source| CompileError::Pattern { detector: detector.name.clone(), source };
+                    let part = |pattern: &String| confined(pattern).map(|hir| relaxed(&hir));
+                    let parts: Result<Vec<Hir>, _> = entry.patterns.iter().map(part).collect();
+                    // One for all of its patterns: a class is there once in a line, however many of them match.
+                    expressions.push(Hir::alternation(parts.map_err(refused)?));
+                    set.patterns.push(Pattern {
+                        name,
+                        kind: detector.what.kind(),
+                        severity,
+                        looks: Looks::LikeClass(Box::new(ClassMatch::new(Arc::clone(entry)))),
+                    });
                 }
                 What::Traceback { languages } => {
                     set.tracebacks.push(Traceback { name, severity, languages: languages.clone() });
@@ -126,7 +174,8 @@ impl DetectorSet {
                 What::Stall(Stall { metric: None, .. })
                 | What::ExitCode { .. }
                 | What::Resource(_)
-                | What::Probe(_) => {}
+                | What::Probe(_)
+                | What::Catalogue(_) => {}
             }
         }
         for phase in phases {
@@ -160,6 +209,14 @@ impl DetectorSet {
         let all = self.tracebacks.iter().any(|traceback| traceback.languages.is_empty());
         let wanted = self.tracebacks.iter().filter(|_| !all).flat_map(|traceback| traceback.languages.iter().copied());
         Some(wanted.collect())
+    }
+
+    /// States of the automaton found so far, and how often they had to be thrown away because there were too many: above ten
+    /// times in 100 MB, a set belongs on two automata. For measurements; of the caches that no scanner uses just now.
+    pub fn automaton_size(&self) -> (usize, u64) {
+        let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = caches.iter().map(Cache::states).max().unwrap_or(0);
+        (states, caches.iter().map(Cache::stale).sum())
     }
 
     /// Runs `work` with the automaton, if there is anything to search for.

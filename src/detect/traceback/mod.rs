@@ -41,6 +41,7 @@ mod rust;
 mod shell;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
+pub(in crate::detect) use prefix::sure_fields;
 
 use super::line::TextLine;
 use super::{Language, Trace};
