@@ -15,9 +15,12 @@
 
 mod cpp;
 mod cpp_valgrind;
+mod dotnet;
+mod dotnet_lines;
 mod driver;
 mod go;
 pub mod in_app;
+mod in_app_more;
 mod js;
 mod js_heap;
 mod js_lines;
@@ -26,6 +29,10 @@ mod json;
 mod jvm;
 mod lex;
 mod little;
+mod php;
+mod php_lines;
+mod php_runners;
+mod powershell;
 mod prefix;
 mod python;
 mod python_boxes;
@@ -37,8 +44,13 @@ mod python_report;
 mod python_syntax;
 #[cfg(test)]
 mod rig;
+mod ruby;
+mod ruby_bug;
+mod ruby_lines;
+mod ruby_rspec;
 mod rust;
 mod shell;
+mod shell_errors;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
 
@@ -104,6 +116,9 @@ fn grammars() -> Vec<Box<dyn Grammar>> {
     vec![
         Box::new(python::Python),
         Box::new(jvm::Jvm),
+        Box::new(dotnet::Dotnet),
+        Box::new(ruby::Ruby),
+        Box::new(php::Php),
         Box::new(shell::Shell),
         Box::new(rust::Rust),
         Box::new(go::Go),
