@@ -39,7 +39,9 @@ pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
     static UNITY: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*([\w.+<>`/|\[\],:$]+) ?\(.*\) ?\(at (.+):(\d+)\)$"));
     // xUnit: `/src/File.cs(12,0): at Ns.Type.Method()`.
     static XUNIT: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"^\s*([^\s\[\]{}<>|][^\[\]{}<>|]*\.(?:cs|fs|vb|razor|cshtml))\((\d+),\d+\): at (\S.*?) ?\(.*\)$")
+        pattern(
+            r"^\s*((?:(?:[A-Za-z]:[\\/]|/)[^\[\]{}<>|]*|[^\s\[\]{}<>|]+)\.(?:cs|fs|vb|razor|cshtml))\((\d+),\d+\): at (\S.*?) ?\(.*\)$",
+        )
     });
     let text = text.trim_end();
     let text = text.strip_suffix("<---").map_or(text, str::trim_end);

@@ -24,8 +24,11 @@ impl Head {
     }
 }
 
-/// A file as Ruby prints it in front of `:LINE`.
-const FILE: &str = r"(?:<internal:[^>]*>|\(eval[^)]*\)|\(erb\)|uri:classloader:[^:]+|(?:[A-Za-z]:[\\/])?[^\s:<>|(\[\]{}\x22'][^:<>|\[\]{}\x22]*?)";
+/// A file as Ruby prints it in front of `:LINE`. Blanks only stand in absolute paths: a logger's head may be in front.
+const FILE: &str = concat!(
+    r"(?:<internal:[^>]*>|\(eval[^)]*\)|\(erb\)|uri:classloader:[^:]+|",
+    r"(?:[A-Za-z]:[\\/]|/)[^:<>|\[\]{}\x22]*?|[^\s:<>|(\[\]{}\x22'/][^\s:<>|\[\]{}\x22]*?)"
+);
 
 /// `FILE:LINE:in 'METHOD'`, with `from`, a number, RSpec's `#` or blanks in front.
 pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
