@@ -9,14 +9,17 @@
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
 //! | `json` | traces inside one structured line |
-//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
-//! | `in_app` | whose a frame is |
+//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
+//! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
+//! | `in_app*` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
 mod cpp;
 mod cpp_valgrind;
 mod dotnet;
 mod dotnet_lines;
+#[cfg(test)]
+mod dotnet_tests;
 mod driver;
 mod go;
 pub mod in_app;
@@ -32,6 +35,8 @@ mod little;
 mod php;
 mod php_lines;
 mod php_runners;
+#[cfg(test)]
+mod php_tests;
 mod powershell;
 mod prefix;
 mod python;
@@ -48,6 +53,8 @@ mod ruby;
 mod ruby_bug;
 mod ruby_lines;
 mod ruby_rspec;
+#[cfg(test)]
+mod ruby_tests;
 mod rust;
 mod shell;
 mod shell_errors;
