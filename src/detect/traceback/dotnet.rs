@@ -31,7 +31,8 @@ impl Grammar for Dotnet {
         &[
             r"(?:Unhandled [Ee]xception[.:]|FATAL UNHANDLED EXCEPTION:)",
             r"^(?:Process terminated\.|Fatal error\. |Stack overflow\.$)",
-            r"\bat .*\) in .*:line [0-9]+",
+            r"\) (?:in|dans) .*:(?:line|Zeile|ligne) [0-9]+",
+            r"\bat .*\) in .*\.(?:cs|fs|vb|razor):[0-9]+\s*$",
             r"\bat .*\) \[0x[0-9a-f]+\] in ",
             r"\.(?:cs|fs|vb)(?::[0-9]+\)$|\([0-9]+,[0-9]+\): at )",
             r"^\s*at [A-Za-z_<][^ ()/:]*[.$][^ ()/:]*\([^():/]*\)\s*$",
@@ -91,6 +92,8 @@ struct Open {
     owners: Vec<Option<usize>>,
     /// A report even when no frame follows.
     sure: bool,
+    /// The last line was the beginning of a frame.
+    cut: bool,
 }
 
 impl Open {
@@ -106,6 +109,7 @@ impl Open {
             frames: Vec::new(),
             owners: Vec::new(),
             sure: false,
+            cut: false,
         }
     }
 
@@ -194,7 +198,8 @@ impl Open {
                 break;
             }
             if !inner && (begins_record(text) || is_console_head(text)) {
-                if inside(text).is_some() {
+                let bad = sure && begins_record(text) && sounds_bad(text);
+                if inside(text).is_some() || bad {
                     start = Some(index);
                 }
                 break;
@@ -263,6 +268,7 @@ impl Open {
     }
 
     fn frame_at(&mut self, frame: TraceFrame) {
+        self.cut = false;
         if self.frames.len() < Trace::MAX_FRAMES {
             self.frames.push(frame);
             self.owners.push((!self.aside).then_some(self.level));
@@ -329,13 +335,22 @@ impl Open {
             self.place = Place::Blank;
             return Next::Hold;
         }
-        Next::End
+        // A frame that was cut off, or one that nobody can read.
+        self.cut = text.starts_with(' ') && text.trim_start().starts_with("at ");
+        if self.cut { Next::Take } else { Next::End }
     }
 }
 
-/// The types in a line, wherever they stand, else the text as a message.
+/// The types in a line, wherever they stand, else the text behind a record's level as a message.
 fn loose_chain(text: &str) -> Vec<Head> {
-    inside(text).unwrap_or_else(|| vec![Head { exception: None, message: text.trim().to_owned() }])
+    static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?i)^.*?\b(?:error|err|fatal|ftl|warn|warning|wrn|critical|crit|fail)\b[\])]?(?: ?[:|-])?\s+")
+    });
+    inside(text).unwrap_or_else(|| {
+        let message = LEVEL.find(text).filter(|_| begins_record(text)).and_then(|level| text.get(level.end()..));
+        let message = message.unwrap_or(text);
+        vec![Head { exception: None, message: message.trim().to_owned() }]
+    })
 }
 
 fn is_stack_title(text: &str) -> bool {
@@ -347,8 +362,9 @@ fn is_stack_title(text: &str) -> bool {
 
 /// `    Acme.Tests.CartTests.Total [FAIL]`, NUnit's `1) Error : Acme.Tests.CartTests.Total`.
 fn is_test_title(text: &str) -> bool {
-    static TITLE: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*(?:\S.* \[FAIL\]|\d+\) (?:Error|Failed|Invalid|Warning) : \S+.*)$"));
+    static TITLE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^\s*(?:\S.* \[FAIL\]|failed \S.* \(\d[\w .]*\)|\d+\) (?:Error|Failed|Invalid|Warning) : \S+.*)$")
+    });
     TITLE.is_match(text.trim_end())
 }
 
@@ -419,7 +435,7 @@ impl OpenTrace for Open {
                 in_app_top,
                 cause_chain: levels.filter_map(|level| level.exception).collect(),
                 text: String::new(),
-                cut: false,
+                cut: self.cut,
             },
             first_line: self.first_line,
             last_line: None,

@@ -19,11 +19,10 @@ pub(super) struct Head {
 
 /// Reads a frame line, or an xUnit frame with its place in front.
 pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
-    // `   at Ns.Type.Method(Args) in /src/File.cs:line 12`; languages of the runtime's resources translate both words.
+    // `   at Ns.Type.Method(Args) in /src/File.cs:line 12`; .NET Framework translates the words, and new test runners leave
+    // the last one out.
     static PLACED: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r"^\s*(?:at|bei|à|в|en|da|在|場所) (\S.*?) ?\((.*)\) (?:in|dans|в|en|位置|場所) (.+?):(?:line|Zeile|ligne|строка|línea|行号|行) ?(\d+)$",
-        )
+        pattern(r"^\s*(?:at|bei|à) (\S.*?) ?\((.*)\) (?:in|dans) (.+?):(?:(?:line|Zeile|ligne) )?(\d+)\.?$")
     });
     // Mono: `  at Ns.Type.Method (Args) [0x00012] in /src/File.cs:12 `, `in <hash>:0`.
     static MONO: LazyLock<Regex> = LazyLock::new(|| {
@@ -45,9 +44,6 @@ pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
     });
     let text = text.trim_end();
     let text = text.strip_suffix("<---").map_or(text, str::trim_end);
-    if let Some(c) = PLACED.captures(text) {
-        return Some(placed(group(&c, 3), group(&c, 4), group(&c, 1)));
-    }
     if let Some(c) = MONO.captures(text) {
         let file = group(&c, 3);
         let function = Some(group(&c, 1));
@@ -56,6 +52,11 @@ pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
         } else {
             placed(file, group(&c, 4), group(&c, 1))
         });
+    }
+    if let Some(c) = PLACED.captures(text) {
+        // Spectre.Console writes the return type in front.
+        let function = group(&c, 1).rsplit(' ').next().unwrap_or_default();
+        return Some(placed(group(&c, 3), group(&c, 4), function));
     }
     if let Some(c) = XUNIT.captures(text) {
         return Some(placed(group(&c, 1), group(&c, 2), group(&c, 3)));
@@ -73,8 +74,11 @@ pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
 
 /// Whether a line has a frame that no other language prints: a starter on its own.
 pub(super) fn is_sure(text: &str) -> bool {
-    static SURE: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r":line \d+(?:<---)?$|\) \[0x[0-9a-f]+\] in |\(at [^()]+:\d+\)$|\(\d+,\d+\): at "));
+    static SURE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r":(?:line|Zeile|ligne) \d+\.?(?:<---)?$|\) in \S.*\.(?:cs|fs|vb|razor):\d+$|\) \[0x[0-9a-f]+\] in |\(at [^()]+:\d+\)$|\(\d+,\d+\): at ",
+        )
+    });
     SURE.is_match(text.trim_end())
 }
 

@@ -185,6 +185,86 @@ info: Microsoft.Hosting.Lifetime[0]
             r#"3-7 dotnet System.Text.Json.JsonException "'}' is invalid after a value. Path: $ | LineNumber: 0 | BytePositionInLine: 3." [-:0 System.Text.Json.ThrowHelper.ThrowJsonReaderException, /app/Parser.cs:8 Acme.Parser.Parse] top 1 causes [System.Text.Json.JsonReaderException]"#,
         ),
         (
+            "a message and a stack, no type",
+            r#"2026-11-21 10:00:00,123 ERROR Could not save: boom
+   at Acme.X.Y() in /app/X.cs:line 3
+   at Acme.P.Main(String[] args) in /app/P.cs:line 9
+2026-11-21 10:00:01,123 INFO ok"#,
+            r#"1-3 dotnet - "Could not save: boom" [/app/X.cs:3 Acme.X.Y, /app/P.cs:9 Acme.P.Main] top 0 causes []"#,
+        ),
+        (
+            "any parameters, stubs of the runtime",
+            r#"Unhandled exception: System.ArgumentException: An item with the same key has already been added. Key: a
+   at System.Collections.Generic.Dictionary`2.TryInsert(TKey key, TValue value, InsertionBehavior behavior)
+   at Acme.X.Y(ValueTuple`2 p, Int32& i, Nullable`1 n) in C:\Users\dev\source\repos\X.cs:line 3
+   at InvokeStub_X.Y(Object, Object, IntPtr*)
+   at System.Reflection.MethodBaseInvoker.InvokeWithNoArgs(Object obj, BindingFlags invokeAttr)"#,
+            r#"1-5 dotnet System.ArgumentException "An item with the same key has already been added. Key: a" [-:0 System.Collections.Generic.Dictionary`2.TryInsert, C:\Users\dev\source\repos\X.cs:3 Acme.X.Y, -:0 InvokeStub_X.Y, -:0 System.Reflection.MethodBaseInvoker.InvokeWithNoArgs] top 1 causes []"#,
+        ),
+        (
+            "cut inside a frame",
+            r#"Unhandled exception. System.InvalidOperationException: boom
+   at Acme.X.Y() in /app/X.cs:line 3
+   at Acme.P.M"#,
+            r#"1-3 dotnet System.InvalidOperationException "boom" [/app/X.cs:3 Acme.X.Y] top 0 causes []"#,
+        ),
+        (
+            "a missing assembly",
+            r#"Unhandled exception. System.IO.FileNotFoundException: Could not load file or assembly 'Acme.Core, Version=1.0.0.0, Culture=neutral, PublicKeyToken=null'. The system cannot find the file specified.
+
+File name: 'Acme.Core, Version=1.0.0.0, Culture=neutral, PublicKeyToken=null'
+   at Acme.P.Main(String[] args)"#,
+            r#"1-4 dotnet System.IO.FileNotFoundException "Could not load file or assembly 'Acme.Core, Version=1.0.0.0, Culture=neutral, PublicKeyToken=null'. The system cannot find the file specified.\n\nFile name: 'Acme.Core, Version=1.0.0.0, Culture=neutral, PublicKeyToken=null'" [-:0 Acme.P.Main] top 0 causes []"#,
+        ),
+        (
+            "an aggregate inside an aggregate",
+            r#"System.AggregateException: One or more errors occurred. (One or more errors occurred. (x))
+ ---> System.AggregateException: One or more errors occurred. (x)
+ ---> System.TimeoutException: x
+   at Acme.A.F() in /app/A.cs:line 1
+   --- End of inner exception stack trace ---
+   at Acme.A.G() in /app/A.cs:line 2
+   --- End of inner exception stack trace ---
+   at Acme.A.H() in /app/A.cs:line 3
+ok"#,
+            r#"1-8 dotnet System.AggregateException "One or more errors occurred. (One or more errors occurred. (x))" [/app/A.cs:1 Acme.A.F, /app/A.cs:2 Acme.A.G, /app/A.cs:3 Acme.A.H] top 0 causes [System.AggregateException, System.TimeoutException]"#,
+        ),
+        (
+            "Expecto, the message below the record",
+            r#"[10:00:00 INF] EXPECTO? Running tests... <Expecto>
+[10:00:00 ERR] cart/total failed in 00:00:00.0100000. 
+total. Actual value was 3 but had expected it to be 2.
+   at Shop.Tests.tests@12.Invoke(Unit _arg1) in /src/Tests.fs:line 13
+   at Expecto.Impl.execTestAsync@878-1.Invoke(Unit unitVar)
+ <Expecto>"#,
+            r#"2-5 dotnet - "cart/total failed in 00:00:00.0100000.\ntotal. Actual value was 3 but had expected it to be 2." [/src/Tests.fs:13 Shop.Tests.tests@12.Invoke, -:0 Expecto.Impl.execTestAsync@878-1.Invoke] top 0 causes []"#,
+        ),
+        (
+            "back to back",
+            r#"System.Exception: a
+   at Acme.A.F() in /app/A.cs:line 1
+System.Exception: b
+   at Acme.A.G() in /app/A.cs:line 2"#,
+            r#"1-2 dotnet System.Exception "a" [/app/A.cs:1 Acme.A.F] top 0 causes []
+3-4 dotnet System.Exception "b" [/app/A.cs:2 Acme.A.G] top 0 causes []"#,
+        ),
+        (
+            "Microsoft.Testing.Platform, places without the word",
+            r#"failed Total_Throws (21ms)
+  System.InvalidOperationException: boom
+    at Acme.Shop.Cart.Total() in /src/Cart.cs:10
+    at Acme.Tests.CartTests.Total_Throws() in /src/CartTests.cs:20"#,
+            r#"1-4 dotnet System.InvalidOperationException "boom" [/src/Cart.cs:10 Acme.Shop.Cart.Total, /src/CartTests.cs:20 Acme.Tests.CartTests.Total_Throws] top 0 causes []"#,
+        ),
+        (
+            "Spectre.Console, return types in front",
+            r#"Error: Could not find file '/x'.
+InvalidOperationException: boom
+  at void Acme.X.Y() in /app/X.cs:3
+  at int Acme.P.Main(string[] args) in /app/P.cs:9"#,
+            r#"2-4 dotnet InvalidOperationException "boom" [/app/X.cs:3 Acme.X.Y, /app/P.cs:9 Acme.P.Main] top 0 causes []"#,
+        ),
+        (
             "prose, compiler findings, healthy tests",
             r#"Exception filters are described at docs. Unhandled exception. See the manual.
    at line 3 (see Foo.Bar())

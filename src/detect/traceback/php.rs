@@ -36,6 +36,7 @@ impl Grammar for Php {
             r"^In [A-Za-z0-9_.-]+\.php line [0-9]+:$",
             r"^  at [^ ]+\.php:[0-9]+$",
             r"Uncaught PHP Exception ",
+            r"^- [^ ]+\.php:[0-9]+$",
         ]
     }
 
@@ -109,7 +110,7 @@ impl Open {
         let expanded = rest.replace("\\n", "\n");
         let mut lines = if rest.contains("\\nStack trace:\\n") { expanded.lines() } else { rest.lines() };
         let first = lines.next()?;
-        if let Some(uncaught) = first.strip_prefix("Uncaught ") {
+        if let Some(uncaught) = without_server(first).strip_prefix("Uncaught ") {
             open.head(typed_loosely(uncaught)?);
         } else {
             let (message, place) = split_place(without_server(first))?;
@@ -172,8 +173,10 @@ impl Open {
     /// A stack that was noticed at its first line, under an exception that was made a text.
     fn of_stack(before: &[TextLine]) -> Option<Self> {
         let mut above = before.iter().rposition(|line| !line.text.trim().is_empty())?;
-        let titled =
-            matches!(before.get(above)?.text.trim(), "Stack trace:" | "Stack trace" | "[stacktrace]" | "Backtrace:");
+        let titled = matches!(
+            before.get(above)?.text.trim(),
+            "Stack trace:" | "Stack Trace:" | "Stack trace" | "[stacktrace]" | "Backtrace:"
+        );
         if titled {
             above = above.checked_sub(1)?;
         }
@@ -307,6 +310,13 @@ impl Open {
         if again && matches!(self.place, Place::Blank | Place::Head) && trimmed.contains(" on line ") {
             return Next::Hold;
         }
+        if trimmed.starts_with('#') && self.place == Place::Stack {
+            // A logger writes its context behind the last one, or the stream ends inside a frame.
+            if trimmed.contains("{main}") {
+                self.place = Place::Main;
+            }
+            return Next::Take;
+        }
         if trimmed.is_empty() && self.place != Place::Calls {
             self.place = Place::Blank;
             return Next::Hold;
@@ -344,6 +354,10 @@ fn without_server(text: &str) -> &str {
         pattern(r#"(?:" while reading (?:response header from )?upstream.*|, referer: \S+|"?; PHP message: .*)$"#)
     });
     let text = text.trim_end();
+    // PHP-FPM quotes each line of a worker.
+    let text = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let odd = text.bytes().filter(|&byte| byte == b'"').count() % 2 == 1;
+    let text = text.strip_suffix('"').filter(|_| odd).unwrap_or(text);
     TAIL.find(text).map_or(text, |tail| text.get(..tail.start()).unwrap_or(text))
 }
 
@@ -363,6 +377,8 @@ impl OpenTrace for Open {
             return None;
         }
         let in_app_top = self.in_app_top();
+        // Every stack of PHP's own ends with `{main}`, and the report with the place of the throw.
+        let cut = self.writer == Writer::Php && self.place == Place::Stack;
         let mut heads = self.heads;
         if self.writer == Writer::Php {
             heads.reverse();
@@ -378,7 +394,7 @@ impl OpenTrace for Open {
                 in_app_top,
                 cause_chain: heads.filter_map(|head| head.exception).collect(),
                 text: String::new(),
-                cut: false,
+                cut,
             },
             first_line: self.first_line,
             last_line: None,

@@ -36,7 +36,12 @@ pub(super) fn stack_line(text: &str) -> Option<StackLine> {
     static CALLED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*#\d+ +(\S.*?) called at \[(.+):(\d+)\]$"));
     // Xdebug: `    0.0002     410224   2. App\run($m = 'x') /srv/x.php:27`.
     static XDEBUG: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+\d+\.\d+ +\d+ +\d+\. (\S.*) (\S+):(\d+)$"));
+    // CakePHP: `- /srv/x.php:12`.
+    static LISTED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^- (\S+\.php):(\d+)$"));
     let text = text.trim_end();
+    if let Some(c) = LISTED.captures(text) {
+        return Some(StackLine::Frame(place(group(&c, 1), group(&c, 2), None)));
+    }
     if let Some(c) = FRAME.captures(text) {
         if c.get(1).is_some() {
             return Some(StackLine::Main);
@@ -98,12 +103,13 @@ pub(super) fn typed(text: &str) -> Option<Head> {
 /// A type somewhere in a record: `[2026-11-21 10:00:00] app.ERROR: RuntimeException: boom in /srv/x.php:3`.
 pub(super) fn typed_inside(text: &str) -> Option<Head> {
     static INSIDE: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r#"(?:^|[\s:\[("'])\\?((?:[A-Za-z_]\w*\\)*[A-Z]\w*(?:Exception|Error|Throwable))(?:: (.*)| (in \S.*:\d+))$"#,
-        )
+        pattern(concat!(
+            r#"(?:^|[\s:\[("'])\\?((?:[A-Za-z_]\w*\\)*(?:[A-Z]\w*)?(?:Exception|Error|Throwable))"#,
+            r"(?:\]? ?: (.*)|\] (\S.*)| (in \S.*:\d+))$",
+        ))
     });
     let c = INSIDE.captures(text.trim_end())?;
-    let message = if c.get(2).is_some() { group(&c, 2).to_owned() } else { format!(" {}", group(&c, 3)) };
+    let message = c.get(2).or(c.get(3)).map_or_else(|| format!(" {}", group(&c, 4)), |text| text.as_str().to_owned());
     Some(Head { exception: Some(group(&c, 1).to_owned()), message, place: None })
 }
 

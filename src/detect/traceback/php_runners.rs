@@ -163,7 +163,10 @@ impl Boxed {
         let mut above = before.iter().rev().filter(|line| !line.text.trim().is_empty());
         let message = above.next()?;
         let name = above.next()?;
-        let head = typed(name.text.trim()).filter(|_| name.text.starts_with("   "))?;
+        let title = name.text.trim();
+        // Pest names the test in front of the type.
+        let title = title.strip_prefix("FAILED ").and_then(|rest| rest.rsplit("  ").next()).unwrap_or(title);
+        let head = typed(title).filter(|_| name.text.starts_with("   "))?;
         let head = Head { exception: head.exception, message: message.text.trim().to_owned(), place: None };
         Some(Self {
             first_line: name.number,

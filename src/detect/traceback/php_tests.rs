@@ -196,6 +196,100 @@ fine"#,
             r#""#,
         ),
         (
+            "WordPress",
+            r#"PHP message: PHP Fatal error:  Uncaught TypeError: count(): Argument #1 ($value) must be of type Countable|array, null given in /var/www/html/wp-content/plugins/shop/shop.php:120
+Stack trace:
+#0 /var/www/html/wp-includes/class-wp-hook.php(324): Shop->render()
+#1 /var/www/html/wp-includes/plugin.php(517): WP_Hook->do_action(Array)
+#2 /var/www/html/index.php(17): require('/var/www/html/w...')
+#3 {main}
+  thrown in /var/www/html/wp-content/plugins/shop/shop.php on line 120"#,
+            r#"1-7 php TypeError "count(): Argument #1 ($value) must be of type Countable|array, null given" [/var/www/html/wp-content/plugins/shop/shop.php:120 -, /var/www/html/wp-includes/class-wp-hook.php:324 Shop->render, /var/www/html/wp-includes/plugin.php:517 WP_Hook->do_action, /var/www/html/index.php:17 require] top 0 causes []"#,
+        ),
+        (
+            "Symfony's console, verbose",
+            r#"In XCommand.php line 27:
+                                
+  [RuntimeException]            
+  cannot read the input file   
+                                
+
+Exception trace:
+  at /srv/src/Command/XCommand.php:27
+ App\Command\XCommand->execute() at /srv/vendor/symfony/console/Command/Command.php:326
+ Symfony\Component\Console\Command\Command->run() at /srv/vendor/symfony/console/Application.php:1096
+ Symfony\Component\Console\Application->run() at /srv/bin/console:43
+
+app:x [--flag] [--] <name>"#,
+            r#"1-11 php RuntimeException "cannot read the input file" [XCommand.php:27 -, /srv/src/Command/XCommand.php:27 -, /srv/vendor/symfony/console/Command/Command.php:326 App\Command\XCommand->execute, /srv/vendor/symfony/console/Application.php:1096 Symfony\Component\Console\Command\Command->run, /srv/bin/console:43 Symfony\Component\Console\Application->run] top 0 causes []"#,
+        ),
+        (
+            "CakePHP",
+            r#"2026-11-21 10:00:00 error: [Cake\Http\Exception\MissingControllerException] Controller class X could not be found. in /srv/vendor/cakephp/cakephp/src/Http/ControllerFactory.php on line 72
+Stack Trace:
+- /srv/vendor/cakephp/cakephp/src/Http/BaseApplication.php:320
+- /srv/webroot/index.php:40"#,
+            r#"1-4 php Cake\Http\Exception\MissingControllerException "Controller class X could not be found." [/srv/vendor/cakephp/cakephp/src/Http/ControllerFactory.php:72 -, /srv/vendor/cakephp/cakephp/src/Http/BaseApplication.php:320 -, /srv/webroot/index.php:40 -] top 2 causes []"#,
+        ),
+        (
+            "Magento, context behind the stack",
+            r#"main.CRITICAL: Exception: Warning: Undefined array key "x" in /var/www/app/code/A/B.php on line 12 in /var/www/vendor/magento/framework/App/ErrorHandler.php:62
+Stack trace:
+#0 /var/www/app/code/A/B.php(12): Magento\Framework\App\ErrorHandler->handler(2, 'Undefined array...', '/var/www/app/co...', 12)
+#1 {main} [] []"#,
+            r#"1-4 php Exception "Warning: Undefined array key \"x\" in /var/www/app/code/A/B.php on line 12" [/var/www/vendor/magento/framework/App/ErrorHandler.php:62 -, /var/www/app/code/A/B.php:12 Magento\Framework\App\ErrorHandler->handler] top 1 causes []"#,
+        ),
+        (
+            "Yii",
+            r#"2026-11-21 10:00:00 [10.0.0.1][-][-][error][yii\web\HttpException:404] yii\base\InvalidRouteException: Unable to resolve the request "x". in /srv/vendor/yiisoft/yii2/base/Module.php:561
+Stack trace:
+#0 /srv/vendor/yiisoft/yii2/web/Application.php(103): yii\base\Module->runAction('x', Array)
+#1 {main}
+
+Next yii\web\NotFoundHttpException: Page not found. in /srv/vendor/yiisoft/yii2/web/Application.php:115
+Stack trace:
+#0 /srv/web/index.php(12): yii\base\Application->run()
+#1 {main}
+2026-11-21 10:00:01 [10.0.0.1][-][-][info][application] $_GET = []"#,
+            r#"1-9 php yii\web\NotFoundHttpException "Page not found." [/srv/vendor/yiisoft/yii2/base/Module.php:561 -, /srv/vendor/yiisoft/yii2/web/Application.php:103 yii\base\Module->runAction, /srv/vendor/yiisoft/yii2/web/Application.php:115 -, /srv/web/index.php:12 yii\base\Application->run] top 3 causes [yii\base\InvalidRouteException]"#,
+        ),
+        (
+            "Pest",
+            r#"   FAIL  Tests\Feature\CartTest
+  ⨯ it adds
+
+  ──────────────────────────────────────────────────────────
+   FAILED  Tests\Feature\CartTest > it adds      RuntimeException   
+  boom
+
+  at src/Cart.php:12
+      8▕ 
+  ➜  12▕         throw new RuntimeException('boom');
+
+  1   src/Cart.php:12
+  2   tests/Feature/CartTest.php:5
+
+  Tests:    1 failed"#,
+            r#"5-13 php RuntimeException "boom" [src/Cart.php:12 -, src/Cart.php:12 -, tests/Feature/CartTest.php:5 -] top 0 causes []"#,
+        ),
+        (
+            "8.5 prints a stack for every fatal error",
+            r#"PHP Fatal error:  Maximum execution time of 1 second exceeded in /srv/x.php on line 18
+Stack trace:
+#0 /srv/x.php(27): run('time')
+#1 {main}
+next"#,
+            r#"1-4 php Fatal error "Maximum execution time of 1 second exceeded" [/srv/x.php:18 -, /srv/x.php:27 run] top 0 causes []"#,
+        ),
+        (
+            "an anonymous class",
+            r#"PHP Fatal error:  Uncaught class@anonymous: boom in /srv/x.php:3
+Stack trace:
+#0 {main}
+  thrown in /srv/x.php on line 3"#,
+            r#"1-4 php class@anonymous "boom" [/srv/x.php:3 -] top 0 causes []"#,
+        ),
+        (
             "prose, risky tests",
             r#"Fatal error: could not open the lens
 fatal error: x.h: No such file or directory

@@ -126,6 +126,8 @@ struct Open {
     pending: Option<Pending>,
     /// A syntax error, followed by quoted code.
     syntax: bool,
+    /// The last line was the beginning of a frame.
+    cut: bool,
 }
 
 impl Open {
@@ -142,6 +144,7 @@ impl Open {
             frames: Vec::new(),
             pending: None,
             syntax: false,
+            cut: false,
         }
     }
 
@@ -186,7 +189,7 @@ impl Open {
                 open.rails_causes(before, index);
                 return Some(open);
             }
-            if text.trim_end() == "rake aborted!" {
+            if gives_up(text) {
                 let message: Vec<&str> = before.iter().skip(index + 1).map(|line| line.text.as_str()).collect();
                 return Some(Self::new(line.number, vec![Head::new("", &message.join("\n"))], Layout::Logged));
             }
@@ -198,9 +201,11 @@ impl Open {
         let line = before.get(last_text?)?;
         let text = line.text.as_str();
         let bad = sounds_bad(text) || text.starts_with("E, [") || text.starts_with("F, [");
+        let lower = text.to_ascii_lowercase();
         // A record of structured data has its own stack, if any.
-        let prose = !text.to_ascii_lowercase().contains("deprecat") && !text.ends_with('}');
-        let told = is_record(text) && bad && prose;
+        let prose = !lower.contains("deprecat") && !text.ends_with('}');
+        let adjacent = last_text == before.len().checked_sub(1) && !lower.contains("warn");
+        let told = (is_record(text) || adjacent) && bad && prose;
         told.then(|| Self::new(line.number, vec![Head::new("", without_record(text))], Layout::Logged))
     }
 
@@ -273,6 +278,11 @@ impl Open {
             return Next::Take;
         }
         if is_elision(text) {
+            return Next::Take;
+        }
+        if text.starts_with("\tfrom ") {
+            // The stream ends inside a frame.
+            self.cut = true;
             return Next::Take;
         }
         if parse_head(text).is_some() {
@@ -404,11 +414,16 @@ fn plain(frame: &TraceFrame) -> &str {
     name.rsplit(" in ").next().unwrap_or(name)
 }
 
+/// `rake aborted!`, `cap aborted!`.
+fn gives_up(text: &str) -> bool {
+    text.trim_end().strip_suffix(" aborted!").is_some_and(|tool| !tool.contains(' '))
+}
+
 /// minitest names the test above the exception, Rake says that it gives up.
 fn title_above(before: &[TextLine], index: usize) -> Option<u64> {
     let above = before.get(index.checked_sub(1)?)?;
     let text = above.text.trim_end();
-    if text == "rake aborted!" {
+    if gives_up(text) {
         return Some(above.number);
     }
     let title = before.get(index.checked_sub(2)?)?;
@@ -455,7 +470,7 @@ impl OpenTrace for Open {
                 in_app_top,
                 cause_chain: heads.filter_map(|head| head.exception).collect(),
                 text: String::new(),
-                cut: false,
+                cut: self.cut,
             },
             first_line: self.first_line,
             last_line: None,

@@ -116,6 +116,8 @@ pub(super) fn logged_head(text: &str) -> Option<Head> {
     static DASHED: LazyLock<Regex> = LazyLock::new(|| pattern(r" - ([A-Z]\w*(?:::[A-Z]\w*)*) - (.*?):?$"));
     // test-unit names the test in front.
     static TEST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Error: [^\s(]+\([^)]*\): "));
+    // ActiveJob: `Error performing X … in 2.3ms: RuntimeError (boom):`.
+    static JOB: LazyLock<Regex> = LazyLock::new(|| pattern(r": ([A-Z]\w*(?:::\w+)*) \((.*)\):$"));
     let text = text.trim();
     let text = TEST.find(text).map_or(text, |test| text.get(test.end()..).unwrap_or(text));
     let rails = RAILS
@@ -129,7 +131,7 @@ pub(super) fn logged_head(text: &str) -> Option<Head> {
     {
         return Some(Head::new(group(&c, 1), group(&c, 2)));
     }
-    if let Some(c) = DASHED.captures(text) {
+    if let Some(c) = JOB.captures(text).or_else(|| DASHED.captures(text)) {
         return Some(Head::new(group(&c, 1), group(&c, 2)));
     }
     if let Some(c) = INSIDE.captures(text) {

@@ -198,6 +198,67 @@ puts "a
             r#"1-7 ruby SyntaxError "syntax error, unexpected `end'\nputs \"a\n       ^\nputs \"a\n       ^" [syn.rb:3 -] top 0 causes []"#,
         ),
         (
+            "Delayed::Job",
+            r#"2026-11-21T10:00:00+0000: [Worker(host:x pid:1)] Job HardJob (id=7) FAILED (0 prior attempts) with RuntimeError: boom
+/app/x.rb:3:in 'run'"#,
+            r#"1-2 ruby RuntimeError "boom" [/app/x.rb:3 run] top 0 causes []"#,
+        ),
+        (
+            "a server's line without a record",
+            r#"!! Unexpected error while processing request: boom
+	/app/x.rb:3:in `call'
+	/usr/lib/ruby/gems/thin.rb:1:in `x'"#,
+            r#"1-3 ruby - "!! Unexpected error while processing request: boom" [/app/x.rb:3 call, /usr/lib/ruby/gems/thin.rb:1 x] top 0 causes []"#,
+        ),
+        (
+            "the code stands between head and frames",
+            r#"test.rb:1:in 'Integer#/': divided by 0 (ZeroDivisionError)
+
+1 / 0
+  ^
+	from test.rb:1:in '<main>'"#,
+            r#"1-5 ruby ZeroDivisionError "divided by 0\n\n1 / 0\n  ^" [test.rb:1 Integer#/, test.rb:1 <main>] top 0 causes []"#,
+        ),
+        (
+            "Unicorn, each frame a record",
+            r#"E, [2026-11-21T10:00:00.1 #9] ERROR -- : app error: boom (RuntimeError)
+E, [2026-11-21T10:00:00.1 #9] ERROR -- : /app/x.rb:3:in `call'
+E, [2026-11-21T10:00:00.1 #9] ERROR -- : /app/y.rb:4:in `call'
+I, [2026-11-21T10:00:00.2 #9]  INFO -- : worker=0 ready"#,
+            r#"1-3 ruby RuntimeError "boom" [/app/x.rb:3 call, /app/y.rb:4 call] top 0 causes []"#,
+        ),
+        (
+            "Cucumber",
+            r#"    Given a cart                 # features/step_definitions/x.rb:1
+      boom (RuntimeError)
+      ./features/step_definitions/x.rb:3:in `/^a cart$/'
+      features/cart.feature:4:in `Given a cart'"#,
+            r#"2-4 ruby RuntimeError "boom" [./features/step_definitions/x.rb:3 /^a cart$/, features/cart.feature:4 Given a cart] top 0 causes []"#,
+        ),
+        (
+            "ActiveJob",
+            r#"[ActiveJob] [HardJob] [1a2b] Error performing HardJob (Job ID: 1a2b) from Async(default) in 2.3ms: RuntimeError (boom):
+/app/jobs/hard_job.rb:5:in 'HardJob#perform'
+/usr/local/bundle/gems/activejob-7.1/lib/active_job/execution.rb:68:in 'block in _perform_job'
+[ActiveJob] next"#,
+            r#"1-3 ruby RuntimeError "boom" [/app/jobs/hard_job.rb:5 HardJob#perform, /usr/local/bundle/gems/activejob-7.1/lib/active_job/execution.rb:68 block in _perform_job] top 0 causes []"#,
+        ),
+        (
+            "back to back",
+            r#"a.rb:1:in '<main>': boom (RuntimeError)
+a.rb:1:in '<main>': boom (RuntimeError)"#,
+            r#"1-1 ruby RuntimeError "boom" [a.rb:1 <main>] top 0 causes []
+2-2 ruby RuntimeError "boom" [a.rb:1 <main>] top 0 causes []"#,
+        ),
+        (
+            "Capistrano",
+            r#"(Backtrace restricted to imported tasks)
+cap aborted!
+SSHKit::Runner::ExecuteError: Exception while executing as deploy@h: bundle exit status: 1
+/srv/config/deploy.rb:12:in 'block in <top>'"#,
+            r#"2-4 ruby SSHKit::Runner::ExecuteError "Exception while executing as deploy@h: bundle exit status: 1" [/srv/config/deploy.rb:12 block in <top>] top 0 causes []"#,
+        ),
+        (
             "prose, warnings, linters, test lists",
             r#"/srv/a.rb:3: warning: method redefined; discarding old a
 DEPRECATION WARNING: x is deprecated (called from index at /srv/app/x.rb:3)
