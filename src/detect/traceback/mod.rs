@@ -8,7 +8,7 @@
 //! | `driver` | which line goes to which open trace, and when a trace opens |
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
-//! | `json` | traces inside one structured line |
+//! | `json`, `json_beside` | traces inside one structured line |
 //! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
 //! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
 //! | `in_app*` | whose a frame is |
@@ -29,6 +29,7 @@ mod js_heap;
 mod js_lines;
 mod js_tap;
 mod json;
+mod json_beside;
 mod jvm;
 mod lex;
 mod little;

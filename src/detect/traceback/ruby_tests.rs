@@ -220,14 +220,6 @@ puts "a
             r#"1-5 ruby ZeroDivisionError "divided by 0\n\n1 / 0\n  ^" [test.rb:1 Integer#/, test.rb:1 <main>] top 0 causes []"#,
         ),
         (
-            "Unicorn, each frame a record",
-            r#"E, [2026-11-21T10:00:00.1 #9] ERROR -- : app error: boom (RuntimeError)
-E, [2026-11-21T10:00:00.1 #9] ERROR -- : /app/x.rb:3:in `call'
-E, [2026-11-21T10:00:00.1 #9] ERROR -- : /app/y.rb:4:in `call'
-I, [2026-11-21T10:00:00.2 #9]  INFO -- : worker=0 ready"#,
-            r#"1-3 ruby RuntimeError "boom" [/app/x.rb:3 call, /app/y.rb:4 call] top 0 causes []"#,
-        ),
-        (
             "Cucumber",
             r#"    Given a cart                 # features/step_definitions/x.rb:1
       boom (RuntimeError)
