@@ -9,7 +9,7 @@ use super::{Next, OpenTrace, Reading, TextLine};
 use crate::detect::{Language, Trace, TraceFrame};
 
 /// Starters for the lines at which [`Report::open`] is asked.
-pub(super) const STARTERS: &[&str] = &[r"^At .*:[0-9]+ char:[0-9]+", r"^Line \|$"];
+pub(super) const STARTERS: &[&str] = &[r":[0-9]+ char:[0-9]+", r"^Line \|$"];
 
 /// Most lines that a message of the old layout is wrapped over.
 const WRAPPED_LINES: usize = 6;

@@ -22,6 +22,8 @@ pub(super) struct BugReport {
     /// In the section with Ruby's own frames.
     ruby_level: bool,
     lines: usize,
+    /// The second line names the interpreter; anything else may be text that quotes the first.
+    confirmed: bool,
 }
 
 impl BugReport {
@@ -36,6 +38,7 @@ impl BugReport {
             frames: place.into_iter().collect(),
             ruby_level: false,
             lines: 0,
+            confirmed: false,
         })
     }
 }
@@ -43,7 +46,12 @@ impl BugReport {
 impl OpenTrace for BugReport {
     fn push(&mut self, line: &TextLine) -> Next {
         let text = line.text.trim_end();
+        static INTERPRETER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:\w*ruby\w*) \d+\.\d"));
         self.lines += 1;
+        if !self.confirmed && !text.is_empty() {
+            self.confirmed = INTERPRETER.is_match(text);
+            return if self.confirmed { Next::Take } else { Next::End };
+        }
         if self.lines > REPORT_LINES || begins_record(text) {
             return Next::End;
         }
@@ -63,6 +71,9 @@ impl OpenTrace for BugReport {
     }
 
     fn finish(self: Box<Self>) -> Option<Reading> {
+        if !self.confirmed {
+            return None;
+        }
         // The newest call is printed last.
         let in_app_top = self.frames.iter().rposition(|frame| frame.in_app);
         let trace = Trace {

@@ -10,14 +10,16 @@ use regex::{Captures, Regex};
 use super::lex::{frame, group, line_number, pattern};
 use crate::detect::{Language, TraceFrame};
 
-/// Starters for the lines that [`parse`] reads.
+/// Starters for the lines that [`parse`] reads. No gap between two literals: each would double the states of the automaton.
 pub(super) const STARTERS: &[&str] = &[
     r": line [0-9]+: ",
-    r": [0-9]+: (?:Syntax error|Bad substitution|Illegal number|cannot (?:create|open) |cd: can't|arithmetic expression|.*: (?:not found|parameter not set|Permission denied|bad number|is read only|unexpected operator|bad variable name|cannot open ))",
-    r":[0-9]+: (?:command not found|no such file or directory|permission denied|parse error|bad substitution|no matches found|unmatched |read-only variable|bad math|division by zero|.*parameter not set)",
-    r"\[[0-9]+\]: .*(?:not found|parameter not set|bad substitution|\[[A-Z][a-z ]+\]|is read only)",
+    r": [0-9]+: (?:Syntax error|Bad substitution|Illegal number|Cannot fork|cannot |cd: can't|arithmetic expression|\.: cannot )",
+    r": (?:not found|parameter (?:null or )?not set|Permission denied|bad number|is read only|unexpected operator|bad variable name)$",
+    r":[0-9]+: (?:command not found|no such file or directory|permission denied|parse error|bad substitution|no matches found|unmatched |is a directory|read-only variable|bad math|division by zero)",
+    r": \[(?:No such file or directory|Permission denied|Is a directory|Not a directory|Exec format error)\]$",
+    r"(?:cannot (?:create|execute|open) )\[[A-Z][a-z ]+\]$",
     r": syntax error at line [0-9]+: ",
-    r":[0-9]+: \*\*\* .*Stop\.",
+    r":[0-9]+: \*\*\* ",
 ];
 
 /// Reads the error, if the line is one.
