@@ -15,15 +15,24 @@ const MESSAGE_LINES: usize = 120;
 /// A failed test in PHPUnit's list.
 pub(super) struct TestFailure {
     first_line: u64,
+    place: Place,
     heads: Vec<Head>,
     /// Lines of the message that is being read.
     message: Vec<String>,
     frames: Vec<TraceFrame>,
     /// First frame of each exception.
     parts: Vec<usize>,
-    /// Lines since the last frame or title.
-    lines: usize,
-    blank: bool,
+}
+
+/// Where the reader of a failed test is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In a message, which may have blank lines.
+    Message,
+    /// Among places.
+    Frames,
+    /// After the blank line behind them: a cause or the next test.
+    Blank,
 }
 
 impl TestFailure {
@@ -39,12 +48,11 @@ impl TestFailure {
         }
         Some(Self {
             first_line: line.number,
+            place: Place::Message,
             heads: Vec::new(),
             message: Vec::new(),
             frames: Vec::new(),
             parts: Vec::new(),
-            lines: 0,
-            blank: false,
         })
     }
 
@@ -69,36 +77,27 @@ impl OpenTrace for TestFailure {
         static PLACE: LazyLock<Regex> =
             LazyLock::new(|| pattern(r"^((?:/|[A-Za-z]:[\\/]|phar://)?[^:\s][^:]*\.(?:php|phpt|phtml|inc)):(\d+)$"));
         let text = line.text.trim_end();
-        if let Some(c) = PLACE.captures(text) {
-            if self.blank && self.message.is_empty() && !self.frames.is_empty() {
-                return Next::End;
-            }
+        if let Some(c) = PLACE.captures(text).filter(|_| self.place != Place::Blank) {
             self.finish_message();
             self.frames.push(place(group(&c, 1), group(&c, 2), None));
-            (self.lines, self.blank) = (0, false);
+            self.place = Place::Frames;
             return Next::Take;
         }
-        self.lines += 1;
-        if text == "Caused by" && !self.frames.is_empty() {
-            (self.lines, self.blank) = (0, false);
-            self.message.push(String::new());
-            self.message.clear();
-            self.lines = 1;
-            return Next::Take;
+        match self.place {
+            Place::Message if self.message.len() < MESSAGE_LINES => {
+                self.message.push(text.to_owned());
+                Next::Hold
+            }
+            Place::Frames | Place::Blank if text == "Caused by" => {
+                self.place = Place::Message;
+                Next::Take
+            }
+            Place::Frames if text.is_empty() => {
+                self.place = Place::Blank;
+                Next::Hold
+            }
+            Place::Message | Place::Frames | Place::Blank => Next::End,
         }
-        let after_frames = !self.frames.is_empty() && self.parts.len() == self.heads.len() && self.message.is_empty();
-        if after_frames && self.blank || self.lines > MESSAGE_LINES {
-            return Next::End;
-        }
-        if text.is_empty() && after_frames {
-            self.blank = true;
-            return Next::Hold;
-        }
-        if after_frames && self.lines == 1 {
-            return Next::End;
-        }
-        self.message.push(text.to_owned());
-        Next::Hold
     }
 
     fn finish(self: Box<Self>) -> Option<Reading> {

@@ -39,8 +39,11 @@ impl Grammar for Shell {
     fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
         let text = line.text.trim_end();
         if let Some((frame, message)) = shell_errors::parse(text) {
-            let quoted = message.starts_with("syntax error");
-            let first_line = line.number;
+            let quoted = message.starts_with("syntax error") || message.is_empty();
+            // bats names the test above the place, and quotes the command below.
+            let title = before.last().filter(|above| message.is_empty() && is_failed_test(&above.text));
+            let message = title.map_or(message, |title| title.text.trim().to_owned());
+            let first_line = title.map_or(line.number, |title| title.number);
             let place = Place::Error { quoted, lines: 0 };
             return Some(Box::new(Stack { frames: vec![frame], message, first_line, sure: true, place }));
         }
@@ -85,7 +88,9 @@ impl OpenTrace for Stack {
         if shell_errors::parse(text).is_some() {
             return Next::End;
         }
-        if quoted && text.contains(": line ") && text.ends_with('\'') {
+        let repeated = text.contains(": line ") && text.ends_with('\'');
+        let failed = text.trim_start_matches(['#', ' ']).starts_with('`') && text.ends_with("' failed");
+        if quoted && (repeated || failed) {
             return Next::Take;
         }
         // What a trap says above its stack.
@@ -139,6 +144,12 @@ fn is_failure(text: &str) -> bool {
     FAILURE.is_match(text)
 }
 
+/// ` ✗ adds`, `not ok 3 adds`: a failed test as bats prints it.
+fn is_failed_test(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with("✗ ") || text.starts_with("not ok ")
+}
+
 /// `Call stack:`, `Traceback:`.
 fn is_title(text: &str) -> bool {
     static TITLE: LazyLock<Regex> = LazyLock::new(|| {
@@ -187,7 +198,8 @@ mod tests {
                     last = line.number;
                     break;
                 }
-                Next::Hold | Next::End => break,
+                Next::Hold => {}
+                Next::End => break,
             }
         }
         let reading = open.finish()?;
@@ -229,6 +241,16 @@ mod tests {
                 "bash repeats the line",
                 "a.sh: line 4: syntax error near unexpected token `fi'\na.sh: line 4: `fi'\nbye",
                 Some("1-2 syntax error near unexpected token `fi' [a.sh:4 -]"),
+            ),
+            (
+                "a trap below the shell's own error",
+                "./d.sh: line 7: aws: command not found\nERROR: 'aws' failed with status 127\n    at up (./d.sh:7)\n    at main (./d.sh:12)\nexit 127",
+                Some("1-4 aws: command not found [./d.sh:7 -, ./d.sh:7 up, ./d.sh:12 main]"),
+            ),
+            (
+                "bats",
+                " ✗ adds\n   (in test file test/cart.bats, line 7)\n     `[ \"$x\" -eq 3 ]' failed\nbye",
+                Some("1-3 ✗ adds [test/cart.bats:7 -]"),
             ),
             ("no sign of a failure", "sourced\n  ./e.sh:4 in f\n", None),
             ("a linter's finding", "checking\n./e.sh:4: note: use local\n", None),

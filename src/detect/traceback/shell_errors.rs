@@ -20,6 +20,7 @@ pub(super) const STARTERS: &[&str] = &[
     r"(?:cannot (?:create|execute|open) )\[[A-Z][a-z ]+\]$",
     r": syntax error at line [0-9]+: ",
     r":[0-9]+: \*\*\* ",
+    r"in test file ",
 ];
 
 /// Reads the error, if the line is one.
@@ -29,13 +30,15 @@ pub(super) fn parse(text: &str) -> Option<(TraceFrame, String)> {
     static ZSH: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^\s:]+?):(?:[\w.]+:)?(\d+): (.+)$"));
     static KSH: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^\s:\[]+?)\[(\d+)\]: (.+)$"));
     static KSH_SYNTAX: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^\s:]+): (syntax error) at line (\d+): (.+)$"));
+    // bats: `   (in test file test/cart.bats, line 7)`, perhaps after `(from function `f' in file …,`.
+    static BATS: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:# )? *\(?in test file ([^,]+), line (\d+)\)()$"));
     static MAKE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^((?:[A-Za-z]:)?[^\s:]+):(\d+): \*\*\* (.+\.  Stop\.)$"));
     let text = text.trim_end();
     if let Some(c) = KSH_SYNTAX.captures(text) {
         let message = format!("{}: {}", group(&c, 2), group(&c, 4));
         return Some((place(group(&c, 1), group(&c, 3)), message));
     }
-    if let Some(c) = MAKE.captures(text) {
+    if let Some(c) = MAKE.captures(text).or_else(|| BATS.captures(text)) {
         return Some(found(&c));
     }
     let is = |regex: &Regex, fits: fn(&str, &str) -> bool| {
@@ -162,6 +165,8 @@ mod tests {
             ("err.sh: cd: line 6: can't cd to /nowhere: No such file or directory", "err.sh:6"),
             ("perm.sh: exec: line 5: nosuch2: not found", "perm.sh:5"),
             ("Makefile:2: *** missing separator.  Stop.", "Makefile:2"),
+            ("   (in test file test/cart.bats, line 7)", "test/cart.bats:7"),
+            ("# (in test file test/cart.bats, line 7)", "test/cart.bats:7"),
             // What other programs say, and what is no error.
             ("bash: foo: command not found", "none"),
             ("make: *** [Makefile:2: all] Error 1", "none"),
