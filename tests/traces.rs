@@ -22,10 +22,13 @@ use serde::Deserialize;
 /// What must be reached per language: recall, exact types, accepted spans, frames F1, cause chains, in-app frame.
 const FLOORS: &[(&str, [f64; 6])] = &[
     ("cpp", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    ("dotnet", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("go", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("javascript", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("jvm", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    ("php", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("python", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    ("ruby", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("rust", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("shell", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
 ];

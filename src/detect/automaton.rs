@@ -16,8 +16,8 @@ use regex_automata::{Anchored, Input, MatchKind, PatternSet};
 use regex_syntax::hir::Hir;
 
 /// Most bytes the lazy DFA may hold. 199 patterns of real logs need 1.5 MB; with less than is needed, clearing the cache over and
-/// over costs a factor of 4 to 300, so this leaves room for ten times as much.
-pub(super) const CACHE_BYTES: usize = 16 << 20;
+/// over costs a factor of 4 to 300, so this leaves room for twenty times as much.
+pub(super) const CACHE_BYTES: usize = 32 << 20;
 
 /// Most states of the flat table, 1 KiB each. 199 patterns of real logs need 1,938.
 const MAX_STATES: usize = 16_384;

@@ -3,6 +3,7 @@
 //! The judgement is a guess that works without looking at any file: package folders, toolchains and the namespaces of
 //! well-known frameworks are libraries, everything else is the application's.
 
+use super::in_app_more as more;
 use crate::detect::Language;
 
 /// Says whether a frame seems to belong to the application rather than to a library, a runtime or a toolchain.
@@ -22,7 +23,9 @@ pub fn is_app(language: Language, file: Option<&str>, function: Option<&str>) ->
         Language::Rust => is_app_rust(file, function),
         Language::Java | Language::Kotlin | Language::Scala => is_app_jvm(function.unwrap_or_default()),
         Language::Cpp => is_app_cpp(file, function),
-        Language::Dotnet | Language::Ruby | Language::Php => false,
+        Language::Dotnet => more::is_app_dotnet(file, function),
+        Language::Ruby => file.is_some_and(more::is_app_ruby),
+        Language::Php => file.is_some_and(more::is_app_php),
         Language::Shell => file.is_none_or(|file| !starts_with_any(file, &["/etc/", "/usr/lib/", "/usr/share/"])),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::driver::Found;
 use super::in_app::is_app;
+use super::json_beside;
 use super::lex::pattern;
 use crate::detect::{Language, Trace, TraceFrame};
 
@@ -29,6 +30,8 @@ const STACK_FIELDS: &[&str] = &[
     "errorverbose",
     "extendedstacktrace",
     "thrown",
+    "stacktracestring",
+    "trace",
 ];
 /// How deep fields are looked for.
 const MAX_DEPTH: usize = 6;
@@ -54,13 +57,26 @@ pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option
             Value::Object(fields) if place.is_stack => from_thrown(fields),
             _ => None,
         };
-        let Some(trace) = trace else { continue };
+        let Some(trace) = trace.or_else(|| headless(place, &read_text)) else { continue };
         if best.as_ref().is_none_or(|(known, _)| known.frames.len() < trace.frames.len()) {
             best = Some((trace, place));
         }
     }
     let (mut trace, place) = best?;
     complete(&mut trace, &place.parents);
+    Some(trace)
+}
+
+/// A stack whose type and message stand in the fields beside it.
+fn headless(place: &Place<'_>, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    if !place.is_stack || json_beside::is_cause(&place.parents) {
+        return None;
+    }
+    let text = json_beside::with_head(place.value, &place.parents)?;
+    let mut trace = from_text(&text, false, read_text)?;
+    if trace.cause_chain.is_empty() {
+        trace.cause_chain = json_beside::causes(&place.parents);
+    }
     Some(trace)
 }
 
@@ -274,6 +290,9 @@ fn language_of(file: &str) -> Option<Language> {
         "js" | "mjs" | "cjs" | "jsx" => Language::Javascript,
         "ts" | "tsx" | "mts" => Language::Typescript,
         "c" | "cc" | "cpp" | "cxx" | "h" | "hpp" => Language::Cpp,
+        "cs" | "fs" | "vb" => Language::Dotnet,
+        "rb" => Language::Ruby,
+        "php" => Language::Php,
         _ => return None,
     })
 }

@@ -8,24 +8,37 @@
 //! | `driver` | which line goes to which open trace, and when a trace opens |
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
-//! | `json` | traces inside one structured line |
-//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
-//! | `in_app` | whose a frame is |
+//! | `json`, `json_beside` | traces inside one structured line |
+//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
+//! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
+//! | `in_app*` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
 mod cpp;
 mod cpp_valgrind;
+mod dotnet;
+mod dotnet_lines;
+#[cfg(test)]
+mod dotnet_tests;
 mod driver;
 mod go;
 pub mod in_app;
+mod in_app_more;
 mod js;
 mod js_heap;
 mod js_lines;
 mod js_tap;
 mod json;
+mod json_beside;
 mod jvm;
 mod lex;
 mod little;
+mod php;
+mod php_lines;
+mod php_runners;
+#[cfg(test)]
+mod php_tests;
+mod powershell;
 mod prefix;
 mod python;
 mod python_boxes;
@@ -37,8 +50,15 @@ mod python_report;
 mod python_syntax;
 #[cfg(test)]
 mod rig;
+mod ruby;
+mod ruby_bug;
+mod ruby_lines;
+mod ruby_rspec;
+#[cfg(test)]
+mod ruby_tests;
 mod rust;
 mod shell;
+mod shell_errors;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
 pub(in crate::detect) use prefix::sure_fields;
@@ -105,6 +125,9 @@ fn grammars() -> Vec<Box<dyn Grammar>> {
     vec![
         Box::new(python::Python),
         Box::new(jvm::Jvm),
+        Box::new(dotnet::Dotnet),
+        Box::new(ruby::Ruby),
+        Box::new(php::Php),
         Box::new(shell::Shell),
         Box::new(rust::Rust),
         Box::new(go::Go),
