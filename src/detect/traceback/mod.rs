@@ -21,7 +21,11 @@ pub mod in_app;
 mod js;
 mod js_heap;
 mod js_lines;
+mod js_report;
 mod js_tap;
+#[cfg(test)]
+mod js_tests;
+mod js_uncaught;
 mod json;
 mod jvm;
 mod lex;
