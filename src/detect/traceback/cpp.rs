@@ -7,6 +7,9 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::cpp_check::{self, Check};
+use super::cpp_crash::{self, Crash};
+use super::cpp_stack;
 use super::cpp_valgrind::Valgrind;
 use super::in_app::is_app;
 use super::lex::pattern;
@@ -17,6 +20,24 @@ use crate::detect::{Language, Trace, TraceFrame};
 /// Lines of a sanitizer's report that may be no frame, title or table row in a row.
 const MAX_HELD: usize = 8;
 
+/// The lines of sanitizers, of valgrind and of aborts.
+const STARTERS: &[&str] = &[
+    r"==[0-9]+==\s*ERROR: [A-Za-z]+Sanitizer",
+    r"WARNING: (?:Thread|Memory)Sanitizer: ",
+    r":[0-9]+:[0-9]+: runtime error: ",
+    r": Assertion [`'].*' failed\.",
+    r": Assertion failed: ",
+    r"Assertion failed: .*, file ",
+    r"\(\): (?:double free|invalid (?:pointer|size|next size)|corrupted|memory corruption|unaligned|chunks? )",
+    r"corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks)",
+    r"\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*",
+    r"terminate called (?:after throwing|without an active|recursively)",
+    r"libc\+\+abi: ",
+    "==[0-9]+==    at 0x",
+    r"^Fatal glibc error: ",
+    "==[0-9]+== ---Thread-Announcement---",
+];
+
 /// The grammar.
 pub(super) struct Cpp;
 
@@ -26,20 +47,9 @@ impl Grammar for Cpp {
     }
 
     fn starters(&self) -> &'static [&'static str] {
-        &[
-            r"==[0-9]+==\s*ERROR: [A-Za-z]+Sanitizer",
-            r"WARNING: (?:Thread|Memory)Sanitizer: ",
-            r":[0-9]+:[0-9]+: runtime error: ",
-            r": Assertion [`'].*' failed\.",
-            r": Assertion failed: ",
-            r"Assertion failed: .*, file ",
-            r"\(\): (?:double free|invalid (?:pointer|size|next size)|corrupted|memory corruption|unaligned|chunks? )",
-            r"corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks)",
-            r"\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*",
-            r"terminate called (?:after throwing|without an active|recursively)",
-            r"libc\+\+abi: ",
-            "==[0-9]+==    at 0x",
-        ]
+        static ALL: LazyLock<Vec<&'static str>> =
+            LazyLock::new(|| [STARTERS, cpp_crash::STARTERS, cpp_check::STARTERS].concat());
+        &ALL
     }
 
     fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
@@ -49,6 +59,12 @@ impl Grammar for Cpp {
         }
         if let Some(valgrind) = Valgrind::open(before, line) {
             return Some(Box::new(valgrind));
+        }
+        if let Some(check) = Check::open(line) {
+            return Some(Box::new(check));
+        }
+        if let Some(crash) = Crash::open(before, line) {
+            return Some(Box::new(crash));
         }
         let abort = abort(text)?;
         let terminates = text.starts_with("terminate called after");

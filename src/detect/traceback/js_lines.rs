@@ -90,7 +90,7 @@ fn is_file(text: &str) -> bool {
 /// `/srv/app.js:12`, the line that Node prints above the code that threw.
 pub(super) fn parse_header(text: &str) -> Option<(&str, Option<u32>)> {
     static HEADER: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^(?:(/.*|[A-Za-z]:\\.*|file://.*)|(?:.*\s)?(\S+)):(\d+)$"));
+        LazyLock::new(|| pattern(r"^(?:(/.*|[A-Za-z]:\\.*|file://.*)|(?:.*?\s)??(\[worker eval\]|\S+)):(\d+)$"));
     let found = HEADER.captures(text)?;
     let file = found.get(1).or_else(|| found.get(2))?.as_str();
     (is_file(file) || file.starts_with('<') || file.starts_with("evalmachine") || file == "undefined")

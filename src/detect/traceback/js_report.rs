@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::js_lines::{Head, is_caret, is_code, is_elision, parse_frame, parse_header, parse_pointed};
+use super::js_lines::{Head, is_caret, is_code, is_elision, parse_call, parse_frame, parse_header, parse_pointed};
 use super::lex::{begins_record, frame, indent, pattern};
 use super::{Next, OpenTrace, Reading, TextLine};
 use crate::detect::{Language, Trace, TraceFrame};
@@ -26,6 +26,8 @@ pub(super) enum Dialect {
     Vitest,
     /// The code stands above the head, causes below with code of their own.
     Bun,
+    /// The members of an aggregate stand ahead of its own stack.
+    Deno,
     /// `Message:` and `Stack:`.
     Jasmine,
     /// The message quotes what another program has printed, traces included.
@@ -212,6 +214,12 @@ impl Open {
             self.after(text);
             return Next::Take;
         }
+        // Node 12 to 14 print where a frame comes from below it.
+        if let Some(mut origin) = trimmed.strip_prefix("-> ").and_then(parse_call) {
+            origin.function = self.frames.last().and_then(|last| last.function.clone());
+            self.frame(origin, text);
+            return Next::Take;
+        }
         if trimmed == "Errors contained in AggregateError:" {
             self.members.get_or_insert(indent(text));
             return Next::Take;
@@ -251,7 +259,9 @@ impl Open {
 
     /// Lines between frames that some printers put there: members of an aggregate, the code of a cause, quoted output.
     fn aside(&mut self, text: &str, others: usize) -> Option<Next> {
-        let listed = self.members.is_some_and(|outer| text.trim().is_empty() || indent(text) > outer);
+        let listed = self.members.is_some_and(|outer| {
+            text.trim().is_empty() || indent(text) >= outer || (self.is(Dialect::Deno) && others < CODE_LINES)
+        });
         let quoted = self.is(Dialect::Quoting) && !begins_record(text);
         let bun = self.is(Dialect::Bun) && self.blank;
         self.blank |= text.trim().is_empty();
@@ -306,7 +316,7 @@ impl Open {
         let (file, line) = self.header.as_ref()?;
         let plain = |file: &str| file.trim_start_matches("file://").to_owned();
         let repeated = self.frames.iter().any(|f| f.line == *line && f.file.as_deref().map(plain) == Some(plain(file)));
-        let own = file.starts_with("node:") || file.starts_with('<') || file == "undefined";
+        let own = ["node:", "<", "wasm:"].iter().any(|start| file.starts_with(start)) || file == "undefined";
         let placed = frame(Language::Javascript, Some(file), *line, None);
         (!repeated && !own && (placed.in_app || file.contains("node_modules"))).then_some(placed)
     }
@@ -338,6 +348,7 @@ impl OpenTrace for Open {
         }
         if matches!(self.place, Place::Message(_)) && self.is_member(text) {
             self.members = Some(indent(text));
+            self.dialect = Dialect::Deno;
             self.place = Place::Frames(0);
             return Next::Hold;
         }
@@ -345,7 +356,6 @@ impl OpenTrace for Open {
             && let Some(frame) =
                 parse_frame(text).or_else(|| if self.is(Dialect::Vitest) { parse_pointed(text) } else { None })
         {
-            // Deno prints the members of an aggregate ahead of its own stack.
             self.members = self.members.filter(|outer| indent(text) > *outer);
             self.frame(frame, text);
             return Next::Take;
@@ -391,7 +401,7 @@ impl OpenTrace for Open {
         let enough = self.proved
             || located > 1
             || (located == 1 && self.head.exception.is_some())
-            || (located == 1 && !self.more.is_empty());
+            || (located == 1 && (!self.more.is_empty() || self.is(Dialect::Jasmine)));
         if !enough {
             return None;
         }

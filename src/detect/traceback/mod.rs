@@ -14,6 +14,11 @@
 //! | `lex` | pieces that grammars share |
 
 mod cpp;
+mod cpp_check;
+mod cpp_crash;
+mod cpp_stack;
+#[cfg(test)]
+mod cpp_tests;
 mod cpp_valgrind;
 mod driver;
 mod go;
@@ -42,6 +47,10 @@ mod python_syntax;
 #[cfg(test)]
 mod rig;
 mod rust;
+mod rust_report;
+#[cfg(test)]
+mod rust_tests;
+mod rust_tree;
 mod shell;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};

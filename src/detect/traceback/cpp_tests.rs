@@ -1,0 +1,1 @@
+//! Whole reports of native programs, as their tools print them.
