@@ -29,6 +29,7 @@ pub(super) const STARTERS: &[&str] = &[
     r"^\*\*\* SIG[A-Z]+ received at ",
     r"\((?:[\w.$~:<>,* &@-]+)?\+0x[0-9a-f]+\) ?\[0x[0-9a-f]+\]$",
     r"^ *0# ",
+    "^frame #0: ",
     r"^Stack trace \(most recent call ",
     "^PLEASE submit a bug report to ",
     "^Fortran runtime error: ",
@@ -217,6 +218,8 @@ impl Crash {
         }
         let bad = |line: &&TextLine| sounds_bad(&line.text) || SIGNAL.is_match(&line.text);
         let head = head.filter(bad).or(label);
+        let raised = head.is_some_and(|line| line.text.starts_with("Exception raised from "));
+        let head = if raised { raised_by(before).or(head) } else { head };
         let titled = first.is_none();
         if head.is_none() && !titled {
             return None;
@@ -355,6 +358,14 @@ impl OpenTrace for Crash {
         self.trace.in_app_top = top(&self.trace.frames);
         Some(Reading { trace: self.trace, first_line: self.first_line, last_line: None })
     }
+}
+
+/// The line that says which error it was that `Exception raised from …` is said of (`c10::Error`).
+fn raised_by(before: &[TextLine]) -> Option<&TextLine> {
+    before.iter().rev().take(MAX_AHEAD).find(|line| {
+        let text = line.text.as_str();
+        !text.starts_with("Exception raised from ") && (text.contains("rror: ") || text.contains("exception: "))
+    })
 }
 
 /// The first frame of the application, one with a place rather than one without.
