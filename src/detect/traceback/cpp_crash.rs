@@ -25,6 +25,8 @@ pub(super) const STARTERS: &[&str] = &[
     r"Fatal error in P?MPI_\w+: ",
     r"\*\*\* Check failure stack trace: \*\*\*",
     r"^F\d{4,8} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.(?:cc|cpp|cxx|c|cu|h|hpp):\d+\] ",
+    r": F \S+\.(?:cc|cpp|cxx|c|cu|h|hpp):\d+\] ",
+    " watchdog thread terminated with exception: ",
     r"^\*\*\* Aborted at \d+ \(",
     r"^\*\*\* SIG[A-Z]+ received at ",
     r"\((?:[\w.$~:<>,* &@-]+)?\+0x[0-9a-f]+\) ?\[0x[0-9a-f]+\]$",
@@ -47,11 +49,15 @@ enum Kind {
     Gdb,
     /// Every line behind `[host:pid] `; ends with a line of its own, or with the list of what is fatal.
     OpenMpi,
+    /// The message goes on until `Exception raised from …` and its frames.
+    Raised,
     /// `PMPI_Send(157): MPI_Send(…) failed`.
     Mpich,
     /// A record of glog, then its stack.
     Glog,
     Llvm,
+    /// backward-cpp: code below each frame, what happened below them all.
+    Backward,
     /// `======= Backtrace: =========` and `======= Memory map: ========`.
     Glibc,
 }
@@ -67,6 +73,8 @@ pub(super) struct Crash {
     /// The words say enough without a stack.
     proved: bool,
     more: Vec<String>,
+    /// The innermost frame is printed last.
+    last_first: bool,
 }
 
 impl Crash {
@@ -83,7 +91,16 @@ impl Crash {
     fn new(exception: Option<&str>, message: &str, first_line: u64, kind: Kind) -> Self {
         let exception = exception.map(str::to_owned);
         let trace = trace(exception, message.trim().to_owned(), Vec::new());
-        Self { trace, first_line, kind, writer: String::new(), held: 0, proved: false, more: Vec::new() }
+        Self {
+            trace,
+            first_line,
+            kind,
+            writer: String::new(),
+            held: 0,
+            proved: false,
+            more: Vec::new(),
+            last_first: false,
+        }
     }
 
     /// gdb, gfortran and the handlers of glog and Abseil name the signal.
@@ -160,6 +177,9 @@ impl Crash {
         static INTEL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^forrtl: ((?:severe|error) \(\d+\)): (.*)$"));
         static GLIBC: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\*\*\* Error in `.*': (.*): 0x[0-9a-f]+ \*\*\*$"));
         let above = before.iter().rev().find(|line| !line.text.trim().is_empty());
+        if let Some((_, message)) = text.split_once(" watchdog thread terminated with exception: ") {
+            return Some(Self::new(None, message, number, Kind::Raised));
+        }
         if let Some(message) = text.strip_prefix("Fortran runtime error: ") {
             let mut crash = Self::new(Some("Fortran runtime error"), message, number, Kind::Plain);
             if let Some((above, c)) = above.and_then(|above| Some((above.number, PLACE.captures(&above.text)?))) {
@@ -226,7 +246,9 @@ impl Crash {
         }
         let message = head.map_or(text, |line| line.text.as_str());
         let signal = SIGNAL.find(message).map(|found| found.as_str());
-        let mut crash = Self::new(signal, message, head.map_or(number, |line| line.number), Kind::Plain);
+        let kind = if titled { Kind::Backward } else { Kind::Plain };
+        let mut crash = Self::new(signal, message, head.map_or(number, |line| line.number), kind);
+        crash.last_first = titled && text.contains("most recent call last");
         crash.trace.frames.extend(first);
         Some(crash)
     }
@@ -278,10 +300,27 @@ impl Crash {
                 SOURCE.is_match(text)
                     || ["Stack dump", "PLEASE ", "Program arguments"].iter().any(|w| text.starts_with(w))
             }
+            Kind::Backward => {
+                static CODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^ +>? *\d+:(?: |$)"));
+                if text.starts_with("Segmentation fault (") || text.starts_with("Aborted (") {
+                    let name = text.split_once(" (").map_or(text, |(name, _)| name);
+                    self.trace.exception = Some(name.to_owned());
+                    text.clone_into(&mut self.trace.message);
+                    return Some(Next::TakeAndEnd);
+                }
+                CODE.is_match(text)
+            }
             Kind::Glibc => text.starts_with("=======") || is_mapping(text),
             Kind::Gdb if SOURCE.is_match(text) => {
                 self.held += 1;
                 return (self.held <= MAX_HELD).then_some(Next::Hold);
+            }
+            Kind::Raised if self.trace.frames.is_empty() => {
+                if begins_record(text) || self.more.len() >= MAX_AHEAD {
+                    return None;
+                }
+                self.more.push(text.to_owned());
+                return Some(Next::Hold);
             }
             Kind::Glog if self.trace.frames.len() == 1 && !text.starts_with("***") => {
                 if begins_record(text) || text.trim().is_empty() || self.more.len() >= MAX_AHEAD {
@@ -356,6 +395,10 @@ impl OpenTrace for Crash {
             return None;
         }
         self.trace.in_app_top = top(&self.trace.frames);
+        if self.last_first {
+            let app = |frame: &TraceFrame| frame.in_app && frame.file.is_some();
+            self.trace.in_app_top = self.trace.frames.iter().rposition(app).or(self.trace.in_app_top);
+        }
         Some(Reading { trace: self.trace, first_line: self.first_line, last_line: None })
     }
 }

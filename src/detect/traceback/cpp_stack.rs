@@ -29,13 +29,16 @@ pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
     static SYMBOL: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^(?:\[ ?\d+\] )?([^\s(]+)\(([^+]*?)(?:\+0x[0-9a-f]+)?\) ?\[0x[0-9a-f]+\]$"));
     static AT: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*(?:PC: )?@ +(?:0x[0-9a-f]+|[0-9a-f]{8,16}) +(?:\d+ +)?(\S.*)$"));
+        LazyLock::new(|| pattern(r"^\s*(?:PC: )?@ +(?:0x[0-9a-f]+|[0-9a-f]{8,16}) +(?:(?:\d+|\(unknown\)) +)?(\S.*)$"));
     static BOOST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^ *\d+# (\S.*?)(?: at (\S.*):(\d+)| in (\S+))?$"));
     static BACKWARD: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"^#\d+ +(?:Source "(.*)", line (\d+), in (.*)|Object "(.*)", at (?:0x)?[0-9a-f]+, in (.*))$"#)
+        pattern(
+            r#"^#\d+ +(?:Source "(.*)", line (\d+), in (.*?)(?: \[(?:0x)?[0-9a-f]+\])?|Object "(.*)", at (?:0x)?[0-9a-f]+, in (.*?)(?: \[(?:0x)?[0-9a-f]+\])?)$"#,
+        )
     });
-    static LLVM: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^ *#\d+ 0x[0-9a-f]+ (\S.*?)(?: (\S+?):(\d+)(?::\d+)?| \((\S+?)\+0x[0-9a-f]+\))$"));
+    static LLVM: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^ *#\d+ 0x[0-9a-f]+ (?:(\S.*?) )??(?:([^\s(]\S*?):(\d+)(?::\d+)?|\((\S+?)\+0x[0-9a-f]+\))$")
+    });
     static C10: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^frame #\d+: (.*?)(?: \+ 0x[0-9a-f]+)? \(0x[0-9a-f]+ in (.*)\)$"));
     static GFORTRAN: LazyLock<Regex> = LazyLock::new(|| pattern(r"^#\d+ +0x[0-9A-Fa-f]+(?: in (\S+))?$"));
@@ -160,7 +163,7 @@ mod tests {
             );
             assert_eq!(got, expected, "{text}");
         }
-        for text in ["#1 in the charts", "meet @ 10", "3# of flour", "a(b) [c]", "frame #1: done"] {
+        for text in ["#1 in the charts", "meet @ 10", "a(b) [c]", "3 # of flour", "frame #1: done"] {
             assert_eq!(parse_frame(text), None, "{text}");
         }
     }

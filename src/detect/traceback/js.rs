@@ -52,11 +52,10 @@ impl Grammar for JavaScript {
         if FatalError::begins(text) {
             return Some(Box::new(FatalError::open(before, line)));
         }
-        if let Some(uncaught) = Uncaught::open(line) {
-            return Some(Box::new(uncaught));
-        }
         let open = if let Some(first) = parse_frame(text).or_else(|| parse_pointed(text)) {
             of_frame(before, text, first)?
+        } else if let Some(uncaught) = Uncaught::open(line) {
+            return Some(Box::new(uncaught));
         } else if trimmed.starts_with("(Use `node --trace-uncaught") {
             of_thrown(before)?
         } else if text.starts_with("Node.js v") {

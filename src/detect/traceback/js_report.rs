@@ -424,7 +424,7 @@ impl OpenTrace for Open {
             self.frames.insert(0, place);
         }
         let language = language_of(&self.frames, in_app_top);
-        self.head.message = self.head.message.trim_end().to_owned();
+        self.head.message = self.head.message.trim_start_matches('\n').trim_end().to_owned();
         let Self { head, frames, causes, first_line, last_line, .. } = *self;
         Some(Reading { last_line, ..reading(language, head, frames, in_app_top, causes, first_line) })
     }

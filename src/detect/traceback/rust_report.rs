@@ -315,7 +315,8 @@ impl Open {
         let Some(call) = js_lines::parse_frame(text) else {
             return if text.trim() == "Error" { Next::Take } else { Next::End };
         };
-        self.push(frame(Language::Rust, call.file.as_deref(), call.line, call.function.as_deref()));
+        let function = call.function.as_deref().and_then(|name| Numbered { text: name }.function());
+        self.push(frame(Language::Rust, call.file.as_deref(), call.line, function.as_deref()));
         Next::Take
     }
 
