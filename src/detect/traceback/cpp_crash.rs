@@ -18,7 +18,7 @@ const MAX_AHEAD: usize = 16;
 
 /// The lines at which [`Crash::open`] is asked.
 pub(super) const STARTERS: &[&str] = &[
-    r"(?:Program|Thread \d+.*) received signal SIG",
+    " received signal SIG",
     "^Program terminated with signal SIG",
     r"\*\*\* Process received signal \*\*\*",
     r"\*\*\* An error occurred in MPI_",
@@ -29,7 +29,7 @@ pub(super) const STARTERS: &[&str] = &[
     " watchdog thread terminated with exception: ",
     r"^\*\*\* Aborted at \d+ \(",
     r"^\*\*\* SIG[A-Z]+ received at ",
-    r"\((?:[\w.$~:<>,* &@-]+)?\+0x[0-9a-f]+\) ?\[0x[0-9a-f]+\]$",
+    r"\+0x[0-9a-f]+\) ?\[0x[0-9a-f]+\]$",
     r"^ *0# ",
     "^frame #0: ",
     r"^Stack trace \(most recent call ",
@@ -37,7 +37,7 @@ pub(super) const STARTERS: &[&str] = &[
     "^Fortran runtime error: ",
     r"^Error termination\. Backtrace:$",
     r"^forrtl: (?:severe|error) \(\d+\): ",
-    r"^\*\*\* Error in `.*': .*: 0x[0-9a-f]+ \*\*\*$",
+    r"^\*\*\* Error in `",
     r"^\s*Stack trace of thread \d+:$",
 ];
 

@@ -425,6 +425,7 @@ fn is_app_cpp(file: Option<&str>, function: Option<&str>) -> bool {
                 "__hwasan",
                 "__GI_",
                 "__pthread",
+                "pthread_",
                 "__cxa",
                 "__gnu_cxx",
                 "__sanitizer",

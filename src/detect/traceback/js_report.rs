@@ -11,6 +11,8 @@ use crate::detect::{Language, Trace, TraceFrame};
 
 /// Most lines of a message that are waited through for a frame; a diff of two objects is long.
 const MESSAGE_LINES: usize = 80;
+/// From so many lines on, one frame does not make a message of what stands above it.
+const LONG_MESSAGE: usize = 40;
 /// Most lines of code that Vitest prints between frames.
 const CODE_LINES: usize = 16;
 
@@ -402,12 +404,15 @@ impl OpenTrace for Open {
             || located > 1
             || (located == 1 && self.head.exception.is_some())
             || (located == 1 && (!self.more.is_empty() || self.is(Dialect::Jasmine)));
-        if !enough {
+        // A long text in which a single line looks like a frame is a page of documentation.
+        let strange = !self.proved && located < 2 && self.more.len() > LONG_MESSAGE;
+        if !enough || strange {
             return None;
         }
         if !self.frames.is_empty() {
             // Deno shows the code that threw, and a caret.
-            if let Some(caret) = self.more.iter().position(|more| is_caret(more)) {
+            let quoting = self.is(Dialect::Quoting);
+            if let Some(caret) = self.more.iter().position(|more| is_caret(more)).filter(|_| !quoting) {
                 self.more.truncate(caret.saturating_sub(1));
             }
             // A test runner's code frame stands below the message.

@@ -156,6 +156,10 @@ impl OpenTrace for Tree {
     }
 
     fn finish(self: Box<Self>) -> Option<Reading> {
+        // error-stack says where; a tree without any place is a drawing of something else.
+        if self.artist == Artist::ErrorStack && self.drawn == 0 {
+            return None;
+        }
         let app = |frame: &TraceFrame| frame.in_app && frame.file.is_some();
         // The last place of the tree is the root cause's.
         let in_app_top =
