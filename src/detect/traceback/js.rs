@@ -26,7 +26,8 @@ impl Grammar for JavaScript {
             r"^\s*at .*(?::\d+:\d+\)?|\((?:<anonymous>|native|index \d+)\)|:0x[0-9a-f]+\)?)(?: \{|,)?$",
             r"❯ .*:\d+:\d+$",
             r"@(?:https?|file|webpack|resource|moz-extension|safari-extension|blob)\S*:\d+:\d+$",
-            r"(?:\.js|\.ts|\.mjs|\.cjs|\.mts|\.cts|\.jsx|\.tsx|^node:\S+|<anonymous_script>|^undefined|^\[eval\]|\[worker eval\]|^evalmachine\.<anonymous>|^wasm://\S+):\d+$",
+            r"(?:\.js|\.ts|\.mjs|\.cjs|\.mts|\.cts|\.jsx|\.tsx|<anonymous_script>|\[worker eval\]):\d+$",
+            r"^(?:node:\S+|undefined|\[eval\]|evalmachine\.<anonymous>|wasm://\S+):\d+$",
             r"^\s*(?:Uncaught )?\[?[A-Z][A-Za-z]*Error(?: \[\w+\])?: ",
             "^error: Uncaught ",
             r"\[UnhandledPromiseRejection: ",
@@ -81,17 +82,23 @@ fn of_runner(before: &[TextLine], line: &TextLine) -> Option<Option<Open>> {
         let console = name.starts_with("Console") || name.starts_with("Validation");
         return Some((!console).then_some(open));
     }
-    if trimmed.starts_with("FAIL ") {
+    if trimmed.starts_with("FAIL ") && (trimmed.contains(" > ") || trimmed.ends_with(" ]")) {
         open.dialect = Dialect::Vitest;
-    } else if trimmed == "Message:" {
+    } else if text.starts_with(' ') && trimmed == "Message:" {
         let title =
             before.last().filter(|title| title.text.split_once(") ").is_some_and(|(n, _)| n.parse::<u32>().is_ok()));
         open.first_line = title.map_or(line.number, |title| title.number);
         open.dialect = Dialect::Jasmine;
-    } else if !trimmed.ends_with('─') {
+    } else if !is_listed_failure(text) {
         return None;
     }
     Some(Some(open))
+}
+
+/// `  1) [chromium] › a.spec.ts:5:5 › has total ─────`, as Playwright lists failures.
+fn is_listed_failure(text: &str) -> bool {
+    let number = text.strip_prefix(' ').and_then(|text| text.trim_start().split_once(") ")).map(|(number, _)| number);
+    number.is_some_and(|number| number.parse::<u32>().is_ok()) && text.contains(" › ") && text.trim_end().ends_with('─')
 }
 
 /// A trace whose first frame has come: its head is above.

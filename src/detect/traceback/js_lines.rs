@@ -19,7 +19,7 @@ pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
 fn parse_at_sign(text: &str) -> Option<TraceFrame> {
     static FRAME: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"^([\w$.<>/*\[\] -]{0,120})@(?:\[native code\]|((?:https?|file|webpack|webpack-internal|resource|moz-extension|safari-extension|blob|app):\S+?):(\d+):\d+)$",
+            r"^((?:global|eval|module) code|(?:[A-Za-z]+(?: [a-z]+)*\*)*[\w$.<>/\[\]-]{0,120})@(?:\[native code\]|((?:https?|file|webpack|webpack-internal|resource|moz-extension|safari-extension|blob|app):\S+?):(\d+):\d+)$",
         )
     });
     let found = FRAME.captures(text)?;
@@ -81,6 +81,10 @@ fn parse_place(text: &str) -> Option<(Option<&str>, Option<u32>)> {
 
 /// Whether the text looks like the name of a source: a path, a module, a name with an ending, `[eval]`.
 fn is_file(text: &str) -> bool {
+    const OTHERS: &[&str] = &[".rs", ".go", ".py", ".java", ".kt", ".scala", ".cs", ".php", ".rb", ".c", ".cc", ".cpp"];
+    if OTHERS.iter().any(|ending| text.ends_with(ending)) {
+        return false;
+    }
     let has_letter = text.chars().any(char::is_alphabetic);
     let path = text.contains(['/', '\\']);
     let module = text.starts_with("node:") || text.starts_with("bun:") || text.starts_with("REPL");
@@ -220,8 +224,14 @@ mod tests {
             ("    at parse (wasm://wasm/0127f252:wasm-function[7]:0x2f)", Some((None, None, Some("parse")))),
             ("load@http://localhost:3000/a.js:3:5", Some((Some("http://localhost:3000/a.js"), Some(3), Some("load")))),
             ("@file:///srv/a.html:9:1", Some((Some("file:///srv/a.html"), Some(9), None))),
+            (
+                "setTimeout handler*f@http://localhost/a.js:3:5",
+                Some((Some("http://localhost/a.js"), Some(3), Some("setTimeout handler*f"))),
+            ),
+            ("INFO - f@http://localhost/a.js:3:5", None),
             ("map@[native code]", Some((None, None, Some("map")))),
             ("user@example.org:22:33", None),
+            ("             at /rustc/59/library/core/src/cell.rs:9:5", None),
             ("    at 10:05 the job was paused", None),
             ("    at 10:05:30", None),
             ("    at 10:07 disk usage fell to 41% (node-3:9100)", None),

@@ -194,5 +194,5 @@ fn prose_and_lone_frames_are_silent() {
 
 #[test]
 fn the_corpus_is_read() {
-    super::rig::assert_corpus(&JavaScript, &["javascript"], 16);
+    super::rig::assert_corpus(&JavaScript, &["javascript"], 36);
 }

@@ -40,7 +40,7 @@ pub(super) struct Uncaught {
 impl Uncaught {
     /// Opens at `/srv/app.js:12`.
     pub(super) fn open(line: &TextLine) -> Option<Self> {
-        let (file, number) = parse_header(&line.text)?;
+        let (file, number) = parse_header(&line.text).filter(|(file, _)| is_source(file))?;
         let place = (file.to_owned(), number);
         Some(Self { first_line: line.number, place, stage: Stage::Code(0), value: Vec::new(), sure: 0 })
     }
@@ -134,6 +134,16 @@ impl Uncaught {
         let value = value.trim().trim_start_matches("Uncaught:").trim_start_matches("Uncaught ").trim();
         value.to_owned()
     }
+}
+
+/// Whether the file is one of JavaScript, or stands for code that has none.
+fn is_source(file: &str) -> bool {
+    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
+    matches!(ending, "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" | "jsx" | "tsx")
+        || ["node:", "<anonymous_script>", "[eval]", "[worker eval]", "evalmachine.<anonymous>", "wasm://"]
+            .iter()
+            .any(|start| file.starts_with(start))
+        || file == "undefined"
 }
 
 impl OpenTrace for Uncaught {

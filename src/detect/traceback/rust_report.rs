@@ -187,7 +187,7 @@ impl Open {
         if text.trim() == "stack backtrace:" {
             self.section = Section::Backtrace;
             self.place = Place::Section;
-        } else if text.starts_with("note: ") && (text.contains("RUST_BACKTRACE") || text.contains("panic")) {
+        } else if is_note(text) {
             self.place = Place::Noted;
         } else if text.trim() == "Stack:" {
             self.section = Section::Browser;
@@ -426,6 +426,12 @@ impl Open {
             .or_else(|| by_frames().map(|at| at + stack))
             .or_else(|| self.frames.iter().position(|f| f.in_app))
     }
+}
+
+/// What the default hook says below a panic; compilers have notes too.
+fn is_note(text: &str) -> bool {
+    let words = ["RUST_BACKTRACE", "Some details are omitted", "panic"];
+    text.starts_with("note: ") && words.iter().any(|word| text.contains(word))
 }
 
 /// What error reports say about themselves, and what a person may try.

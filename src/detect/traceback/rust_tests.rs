@@ -150,5 +150,5 @@ fn prose_and_lists_are_silent() {
 
 #[test]
 fn the_corpus_is_read() {
-    super::rig::assert_corpus(&Rust, &["rust"], 13);
+    super::rig::assert_corpus(&Rust, &["rust"], 18);
 }

@@ -52,7 +52,7 @@ impl Tree {
             lines: 0,
             panic: false,
         };
-        if text.contains("╴at ") {
+        if text.contains("╴at ") && is_branch(text) {
             let at = before.iter().rposition(|head| !is_branch(&head.text))?;
             let head = before.get(at).filter(|head| !head.text.trim().is_empty())?;
             let message = head.text.split_once("Error: ").map_or(head.text.as_str(), |(_, message)| message);
@@ -61,7 +61,9 @@ impl Tree {
             tree.branch(text);
             return Some(tree);
         }
-        if !text.contains("─▶ ") && !text.contains("╭─[") {
+        let drawn = text.trim_start();
+        if drawn.len() == text.len() || !["├─▶ ", "╰─▶ ", "╭─["].iter().any(|start| drawn.starts_with(start))
+        {
             return None;
         }
         tree.artist = Artist::Miette;
