@@ -173,9 +173,15 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
         }
         nearest = false;
     }
-    let last = before.iter().rev().find(|l| !l.text.trim().is_empty()).filter(|l| sounds_bad(&l.text))?;
+    let last = before.iter().rev().find(|l| !is_detail(&l.text)).filter(|l| sounds_bad(&l.text))?;
     let head = Head { indent: indent(&last.text), ..Head::untyped(without_level(&last.text)) };
     Some((Open::new(head, last.number, Place::Frames(0)), false))
+}
+
+/// What Vite prints between the message and the stack: the plugin, the file, the code. Empty lines too.
+fn is_detail(text: &str) -> bool {
+    let label = text.strip_prefix("  ").is_some_and(|text| ["Plugin: ", "File: "].iter().any(|l| text.starts_with(l)));
+    text.trim().is_empty() || is_code(text) || is_caret(text) || label
 }
 
 /// Whether the lines end with a code frame and its caret, below which Bun says what went wrong.

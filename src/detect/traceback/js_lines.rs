@@ -132,7 +132,7 @@ impl Head {
     pub(super) fn bare(text: &str) -> Option<Self> {
         static BARE: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
-                r"^\s*(?:[⨯✖×✗] +)?(?:error: )?(?:Uncaught )?(?:\(in promise\) )?(\[?)([A-Za-z_$][\w$.]*)((?: \[[\w ]+\])+)?(?::(?: (.*))?)?$",
+                r"^\s*(?:[⨯✖×✗] +)?(?:ERROR |error: )?(?:Uncaught )?(?:\(in promise\) )?(\[?)([A-Za-z_$][\w$.]*)((?: \[[\w ]+\])+)?(?::(?: (.*))?)?$",
             )
         });
         let found = BARE.captures(text)?;
