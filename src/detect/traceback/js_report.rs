@@ -184,11 +184,11 @@ impl Open {
             return Next::Take;
         }
         if depth <= self.head.indent {
-            return match trimmed {
-                "}" | "}," => Next::TakeAndEnd,
-                _ if trimmed.starts_with('}') => Next::TakeAndEnd,
-                _ => Next::End,
-            };
+            if !trimmed.starts_with('}') {
+                return Next::End;
+            }
+            self.place = Place::Done;
+            return Next::TakeAndEnd;
         }
         if trimmed.starts_with("[errors]: [") && !trimmed.ends_with(']') {
             self.members.get_or_insert(depth);
@@ -421,6 +421,8 @@ impl OpenTrace for Open {
                 self.head.message.push_str(more);
             }
         }
+        // The braces around the printed properties are still open.
+        let unclosed = self.place == Place::Properties;
         let mut in_app_top = self.in_app_top();
         if let Some(place) = self.header_frame() {
             let syntax = self.head.exception.as_deref() == Some("SyntaxError");
@@ -431,7 +433,9 @@ impl OpenTrace for Open {
         let language = language_of(&self.frames, in_app_top);
         self.head.message = self.head.message.trim_start_matches('\n').trim_end().to_owned();
         let Self { head, frames, causes, first_line, last_line, .. } = *self;
-        Some(Reading { last_line, ..reading(language, head, frames, in_app_top, causes, first_line) })
+        let mut reading = reading(language, head, frames, in_app_top, causes, first_line);
+        reading.trace.cut = unclosed;
+        Some(Reading { last_line, ..reading })
     }
 }
 
