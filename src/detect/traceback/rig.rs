@@ -143,7 +143,7 @@ pub(super) fn assert_corpus(grammar: &dyn Grammar, languages: &[&str], events: u
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{go::Go, js::JavaScript, jvm::Jvm, rust::Rust};
+    use super::super::{cpp::Cpp, go::Go, js::JavaScript, jvm::Jvm, rust::Rust};
     use super::*;
 
     /// Lines that some grammar has a word for, so that random logs reach the depths of all of them.
@@ -194,6 +194,33 @@ mod tests {
         "FATAL ERROR: x",
         "(Use `node --trace-uncaught ...",
         "Node.js v20",
+        "(node:1) é",
+        "^",
+        "not ok 2 - é",
+        "  ---",
+        "  at: 'f (/srv/a.js:1:2)'",
+        "  ...",
+        "Errors contained in AggregateError:",
+        "Error: é",
+        "├╴at src/a.rs:1:2",
+        "╰─▶ é",
+        "backtrace no. 1",
+        "The application panicked (crashed).",
+        "Message:  é",
+        "Location: src/a.rs:1",
+        "Program received signal SIGSEGV, é",
+        "#0  0x01 in f () at a.c:1",
+        "    @     0x7f41  f()",
+        "F1121 10:00:00.1 1 a.cc:1] Check failed: é",
+        "*** Check failure stack trace: ***",
+        "[h:1] *** Process received signal ***",
+        "==7== Possible data race é",
+        "==7==    at 0x10: f (a.c:1)",
+        "==7== ",
+        "a.cc:1: Failure",
+        "terminate called after throwing an instance of 'é'",
+        "  what():  é",
+        "frame #0: é + 0x1 (0x1 in /lib/é)",
     ];
 
     proptest! {
@@ -202,7 +229,7 @@ mod tests {
             let lines: Vec<String> =
                 picks.iter().map(|(at, noise)| if noise.len() % 5 == 4 { noise.clone() } else { LINES[*at].to_owned() }).collect();
             let log = lines.join("\n");
-            let grammars: [&dyn Grammar; 4] = [&JavaScript, &Jvm, &Go, &Rust];
+            let grammars: [&dyn Grammar; 5] = [&JavaScript, &Jvm, &Go, &Rust, &Cpp];
             for grammar in grammars {
                 let mut ahead = 0;
                 for (reading, last) in read_all(grammar, &log) {
