@@ -44,8 +44,9 @@ pub(super) struct Check {
 impl Check {
     /// Opens at the line with the place.
     pub(super) fn open(line: &TextLine) -> Option<Self> {
-        static GOOGLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:(\S.*?):(\d+)|unknown file): Failure$"));
-        static CATCH: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\S.*?):(\d+): FAILED:$"));
+        static GOOGLE: LazyLock<Regex> =
+            LazyLock::new(|| pattern(r"^(?:(\S.*?\.[A-Za-z]\w{0,4}):(\d+)|unknown file): Failure$"));
+        static CATCH: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\S.*?\.[A-Za-z]\w{0,4}):(\d+): FAILED:$"));
         static DOCTEST: LazyLock<Regex> = LazyLock::new(|| {
             pattern(r"^(\S.*?\.(?:c|cc|cpp|cxx|h|hpp|cu|mm)):(\d+): (?:FATAL )?ERROR: (\w+\( .*|test case .*)$")
         });

@@ -140,6 +140,8 @@ fn reports_are_read_whole() {
 fn healthy_lines_are_silent() {
     for log in [
         "see a.cc:12: Failure is no option",
+        "2026-11-21 10:00:12: Failure",
+        "step 3:12: FAILED:",
         "#0 of the list\n#1 of the list",
         "Backtrace:\nnone",
         "I1121 10:00:00.123456  4711 queue.cc:12] ready",
