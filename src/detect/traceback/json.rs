@@ -53,7 +53,7 @@ pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option
     for place in &places {
         let trace = match place.value {
             Value::String(text) if text.contains('\n') => from_text(text, place.is_stack, &read_text),
-            Value::Array(items) if place.is_stack => from_frames(items),
+            Value::Array(items) if place.is_stack => from_lines(items, &read_text).or_else(|| from_frames(items)),
             Value::Object(fields) if place.is_stack => from_thrown(fields),
             _ => None,
         };
@@ -177,6 +177,12 @@ fn from_go_stack(text: &str) -> Option<Trace> {
         ));
     }
     with_frames(Language::Go, frames)
+}
+
+/// A stack that is a list of its lines (AWS Lambda's Node runtime, Rails).
+fn from_lines(items: &[Value], read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    let lines: Vec<&str> = items.iter().map(Value::as_str).collect::<Option<_>>()?;
+    from_text(&lines.join("\n"), true, read_text)
 }
 
 /// A list of frames: zerolog's `pkgerrors` marshaler, structlog's `dict_tracebacks`, log4j's `extendedStackTrace`.

@@ -9,12 +9,17 @@
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
 //! | `json`, `json_beside` | traces inside one structured line |
-//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
+//! | `python*`, `js*`, `go`, `rust*`, `jvm`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
 //! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
 //! | `in_app*` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
 mod cpp;
+mod cpp_check;
+mod cpp_crash;
+mod cpp_stack;
+#[cfg(test)]
+mod cpp_tests;
 mod cpp_valgrind;
 mod dotnet;
 mod dotnet_lines;
@@ -27,7 +32,11 @@ mod in_app_more;
 mod js;
 mod js_heap;
 mod js_lines;
+mod js_report;
 mod js_tap;
+#[cfg(test)]
+mod js_tests;
+mod js_uncaught;
 mod json;
 mod json_beside;
 mod jvm;
@@ -57,6 +66,10 @@ mod ruby_rspec;
 #[cfg(test)]
 mod ruby_tests;
 mod rust;
+mod rust_report;
+#[cfg(test)]
+mod rust_tests;
+mod rust_tree;
 mod shell;
 mod shell_errors;
 

@@ -144,7 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::{
-        dotnet::Dotnet, go::Go, js::JavaScript, jvm::Jvm, php::Php, ruby::Ruby, rust::Rust, shell::Shell,
+        cpp::Cpp, dotnet::Dotnet, go::Go, js::JavaScript, jvm::Jvm, php::Php, ruby::Ruby, rust::Rust, shell::Shell,
     };
     use super::*;
 
@@ -239,6 +239,33 @@ mod tests {
         "A: /a.ps1:3",
         "Line |",
         "   3 | é",
+        "(node:1) é",
+        "^",
+        "not ok 2 - é",
+        "  ---",
+        "  at: 'f (/srv/a.js:1:2)'",
+        "  ...",
+        "Errors contained in AggregateError:",
+        "Error: é",
+        "├╴at src/a.rs:1:2",
+        "╰─▶ é",
+        "backtrace no. 1",
+        "The application panicked (crashed).",
+        "Message:  é",
+        "Location: src/a.rs:1",
+        "Program received signal SIGSEGV, é",
+        "#0  0x01 in f () at a.c:1",
+        "    @     0x7f41  f()",
+        "F1121 10:00:00.1 1 a.cc:1] Check failed: é",
+        "*** Check failure stack trace: ***",
+        "[h:1] *** Process received signal ***",
+        "==7== Possible data race é",
+        "==7==    at 0x10: f (a.c:1)",
+        "==7== ",
+        "a.cc:1: Failure",
+        "terminate called after throwing an instance of 'é'",
+        "  what():  é",
+        "frame #0: é + 0x1 (0x1 in /lib/é)",
     ];
 
     proptest! {
@@ -247,8 +274,8 @@ mod tests {
             let lines: Vec<String> =
                 picks.iter().map(|(at, noise)| if noise.len() % 5 == 4 { noise.clone() } else { LINES[*at].to_owned() }).collect();
             let log = lines.join("\n");
-            let grammars: [&dyn Grammar; 8] =
-                [&JavaScript, &Jvm, &Go, &Rust, &Dotnet, &Ruby, &Php, &Shell];
+            let grammars: [&dyn Grammar; 9] =
+                [&JavaScript, &Jvm, &Go, &Rust, &Cpp, &Dotnet, &Ruby, &Php, &Shell];
             for grammar in grammars {
                 let mut ahead = 0;
                 for (reading, last) in read_all(grammar, &log) {
