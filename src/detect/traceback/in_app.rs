@@ -119,7 +119,7 @@ fn is_old_node_module(name: &str) -> bool {
 fn is_app_go(file: Option<&str>, function: Option<&str>) -> bool {
     if let Some(file) = file {
         let library =
-            contains_any(file, &["/pkg/mod/", "/vendor/", "@v"]) || file.starts_with("vendor/") || is_goroot(file);
+            contains_any(file, &["/pkg/mod/", "/vendor/", "@v", "/share/gocode/src/"]) || file.starts_with("vendor/") || is_goroot(file);
         if library || file.ends_with(".s") || file == "_testmain.go" || file == "_cgo_gotypes.go" {
             return false;
         }

@@ -9,7 +9,7 @@
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
 //! | `json` | traces inside one structured line |
-//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
+//! | `python*`, `js*`, `go*`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
 //! | `in_app` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
@@ -17,6 +17,9 @@ mod cpp;
 mod cpp_valgrind;
 mod driver;
 mod go;
+mod go_lines;
+mod go_open;
+mod go_testify;
 pub mod in_app;
 mod js;
 mod js_heap;
