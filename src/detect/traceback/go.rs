@@ -27,8 +27,8 @@ impl Grammar for Go {
     fn starters(&self) -> &'static [&'static str] {
         &[
             r"\bpanic: ",
-            r"^fatal error: ",
-            r"^SIG[A-Z]+: ",
+            r"\bfatal error: ",
+            r"\bSIG(?:QUIT|ABRT|SEGV|BUS|FPE|ILL|TRAP|SYS|TERM|HUP|INT): ",
             r"\bgoroutine \d+ .*\]:",
             r"^\s+\S+\.go:\d+",
             "WARNING: DATA RACE",

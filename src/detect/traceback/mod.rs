@@ -9,7 +9,7 @@
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
 //! | `json` | traces inside one structured line |
-//! | `python*`, `js*`, `go*`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
+//! | `python*`, `js*`, `go*`, `rust`, `jvm*`, `cpp*`, `shell` | one grammar per language and its dialects |
 //! | `in_app` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
@@ -27,6 +27,10 @@ mod js_lines;
 mod js_tap;
 mod json;
 mod jvm;
+mod jvm_lines;
+mod jvm_open;
+mod jvm_short;
+mod jvm_vm;
 mod lex;
 mod little;
 mod prefix;
