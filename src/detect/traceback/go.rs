@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::go_lines::{FileLine, bare_function, is_goroutine, located_function, margin, past_margin, record_text};
+use super::go_lines::{
+    FileLine, bare_function, is_ahead_of_throw, is_goroutine, located_function, margin, past_margin, record_text,
+};
 use super::go_open::{LOGGED_MESSAGE_LINES, MESSAGE_LINES, Open, Place};
 use super::go_testify::Testify;
 use super::lex::{begins_record, group, pattern, sounds_bad};
@@ -72,9 +74,7 @@ fn of_message(before: &[TextLine], line: &TextLine) -> Option<Open> {
     static LOGGED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpanic: (.*)$"));
     if let Some(found) = LABEL.captures(&line.text) {
         // What the runtime says ahead of a throw: `runtime: goroutine stack exceeds 1000000000-byte limit`.
-        let ahead = before.iter().rev().take_while(|l| {
-            ["runtime: ", "runtime/cgo: ", "unexpected fault"].iter().any(|say| l.text.starts_with(say))
-        });
+        let ahead = before.iter().rev().take_while(|l| is_ahead_of_throw(&l.text));
         let first = ahead.last().unwrap_or(line).number;
         let message = without_recovered(group(&found, 2)).to_owned();
         return Some(Open::new(Some(group(&found, 1)), message, first, Place::Message(MESSAGE_LINES)));
@@ -101,7 +101,7 @@ fn of_goroutine(before: &[TextLine], line: &TextLine) -> Open {
             let message = group(&found, 1).split(" goroutine ").next().unwrap_or_default();
             Open::new(Some("panic"), without_recovered(message).to_owned(), first, Place::Stack)
         }
-        None if sounds_bad(head) => {
+        None if sounds_bad(head) || is_klog_error(head) => {
             let message = record_text(head).trim_end_matches(|c: char| c.is_whitespace() || ",:;=-".contains(c));
             let message = ["stack trace", "stacktrace", "stack"].iter().find_map(|label| message.strip_suffix(label));
             let message = message.unwrap_or(record_text(head)).trim_end_matches([',', ' ', ';', '(', '[']);
@@ -124,10 +124,15 @@ fn of_addresses(before: &[TextLine], file: &FileLine<'_>) -> Option<Open> {
 
 /// Function and place on one line below a message: eris, tracerr, oops.
 fn of_located(before: &[TextLine], line: &TextLine, file: &FileLine<'_>, function: &str) -> Option<Open> {
-    let head = before.last().filter(|head| is_bare_head(&head.text))?;
+    let near = before.last().filter(|head| is_bare_head(&head.text))?;
+    // oops repeats the messages in its list of stacks; the report begins further up.
+    let oops =
+        before.iter().rev().find(|above| above.text.starts_with("Oops: ")).filter(|_| line.text.contains("--- at "));
+    let head = oops.unwrap_or(near);
     let message = record_text(&head.text).trim_start();
     let message = message.strip_prefix("Oops: ").unwrap_or(message);
     let mut open = Open::new(None, message.to_owned(), head.number, Place::Bare);
+    open.located = true;
     open.confirmed = line.text.contains("--- at ");
     open.frame(file, Some(function));
     Some(open)
@@ -189,6 +194,12 @@ fn logged_message(text: &str) -> String {
         .and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok())
         .and_then(|value| value.get("error").and_then(|error| error.as_str()).map(str::to_owned));
     error.unwrap_or_else(|| fields.pop().unwrap_or_default().to_owned())
+}
+
+/// klog and glog print all goroutines below a fatal record.
+fn is_klog_error(text: &str) -> bool {
+    static RECORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[EF]\d{4} \d\d:\d\d:\d\d"));
+    RECORD.is_match(text)
 }
 
 fn without_recovered(message: &str) -> &str {

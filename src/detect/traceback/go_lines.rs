@@ -125,7 +125,7 @@ pub(super) fn record_text(text: &str) -> &str {
     static HEAD: LazyLock<Regex> = LazyLock::new(|| {
         pattern(concat!(
             r"^\s*(?:[IWEF]\d{4} [^\]]*\] |\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d\S* |\[?\d\d:\d\d:\d\d\S* )?",
-            r"(?:\[?(?i:error|err|erro|warn|warning|fatal|crit|critical|panic)\b(?:\[\d+\])?[\]:|]?\s+)?(?:[\w./-]+\.go:\d+: )?",
+            r"(?:(?:\[?(?:ERROR|ERR|ERRO|WARN|WARNING|FATAL|CRIT|CRITICAL|PANIC)\b|\[(?i:error|warn|warning|fatal|panic)\b)(?:\[\d+\])?[\]:|]*\s+)?(?:[\w./-]+\.go:\d+: )?",
         ))
     });
     HEAD.find(text).map_or(text, |found| text.get(found.end()..).unwrap_or(text)).trim_end()
@@ -137,4 +137,16 @@ pub(super) fn is_wrap_note(text: &str) -> bool {
         || text.starts_with("Error types: (")
         || text.trim_end() == "  -- stack trace:"
         || text.starts_with("  | [...repeated from")
+}
+
+/// `14\tif err != nil {`: the source that tracerr prints below a place.
+pub(super) fn is_source_line(text: &str) -> bool {
+    text.split_once('\t').is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Lines that the runtime prints ahead of a throw.
+pub(super) fn is_ahead_of_throw(text: &str) -> bool {
+    ["runtime: ", "runtime/cgo: ", "unexpected fault", "object=0x", " *(object+"]
+        .iter()
+        .any(|say| text.starts_with(say))
 }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::go_lines::{
-    FileLine, bare_function, called_function, is_goroutine, is_stack_note, is_wrap_note, located_function, margin,
-    past_margin,
+    FileLine, bare_function, called_function, is_goroutine, is_source_line, is_stack_note, is_wrap_note,
+    located_function, margin, past_margin,
 };
 use super::lex::{begins_record, frame, group, indent, pattern};
 use super::{Next, OpenTrace, Reading, TextLine};
@@ -57,6 +57,8 @@ pub(super) struct Open {
     pub(super) confirmed: bool,
     /// Bytes in front of every line of the stack, learned from its first line.
     pub(super) margin: Option<usize>,
+    /// Function and place are on one line, with the source around it below (tracerr).
+    pub(super) located: bool,
 }
 
 impl Open {
@@ -73,6 +75,7 @@ impl Open {
             held_text: 0,
             confirmed: false,
             margin: None,
+            located: false,
         }
     }
 
@@ -191,6 +194,12 @@ impl Open {
             self.frame(&file, Some(&function));
             self.held_text = 0;
             return Next::Take;
+        }
+        if self.located && is_source_line(text) {
+            return Next::Take;
+        }
+        if self.located && text.trim().is_empty() {
+            return Next::Hold;
         }
         if self.function.is_some() || text.trim().is_empty() || begins_record(text) {
             return Next::End;
