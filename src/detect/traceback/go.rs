@@ -32,7 +32,7 @@ impl Grammar for Go {
             r"\bfatal error: ",
             r"\bSIG(?:QUIT|ABRT|SEGV|BUS|FPE|ILL|TRAP|SYS|TERM|HUP|INT): ",
             r"\bgoroutine \d+ .*\]:",
-            r"^\s+\S+\.go:\d+",
+            r"^[\s|]+\S+\.go:\d+",
             "WARNING: DATA RACE",
             "panic recovered:",
             r"Error Trace:\s",
@@ -246,6 +246,61 @@ mod tests {
                 "1-8 go panic \"index out of range [5]\" [/usr/local/go/src/runtime/panic.go:114 goPanicIndex, /srv/a/main.go:12 main.func1] top 1 causes []",
             ),
             ("no goroutine is printed", "panic: boom\n\nexit status 2\nx", "1-1 go panic \"boom\" [] top - causes []"),
+            (
+                "a test's log moves the stack to the right",
+                "--- FAIL: FuzzTotal (0.01s)\n        testing.go:1356: panic: boom\n            goroutine 13 [running]:\n            main.f()\n            \t/srv/a/main.go:7 +0x1\n            created by main.g\n            \t/srv/a/main.go:9 +0x2\n            \n    Failing input written to testdata\nFAIL",
+                "2-7 go panic \"boom\" [/srv/a/main.go:7 main.f, /srv/a/main.go:9 main.g] top 0 causes []",
+            ),
+            (
+                "a recovered panic, then a record with a stack of its own",
+                "2026/11/21 15:51:27 recovered: boom\ngoroutine 1 [running]:\nmain.f()\n\t/srv/a/main.go:7 +0x1\n\n2026/11/21 15:51:27 [ERROR] worker crashed: x, stack: goroutine 1 [running]:\nmain.g()\n\t/srv/a/main.go:9 +0x1\n",
+                "1-4 go panic \"boom\" [/srv/a/main.go:7 main.f] top 0 causes []\n6-8 go - \"worker crashed: x\" [/srv/a/main.go:9 main.g] top 0 causes []",
+            ),
+            (
+                "the value of a panic prints a stack",
+                "panic: load: eof\nmain.read\n\t/srv/a/file.go:5\n\ngoroutine 1 [running]:\nmain.main()\n\t/srv/a/main.go:9 +0x2\n",
+                "1-7 go panic \"load: eof\\nmain.read\\n\\t/srv/a/file.go:5\" [/srv/a/file.go:5 main.read, /srv/a/main.go:9 main.main] top 0 causes []",
+            ),
+            (
+                "pkg/errors with messages only, and the next report",
+                "E1121 10:00:00.1 1 main.go:9] failed: open x: no such file\nopen\nmain.read\n\t/srv/a/main.go:5\nmain.main\n\t/srv/a/main.go:9\nload\nrun\nmain.load\n\t/srv/a/main.go:7\nfatal: eof\nmain.read\n\t/srv/a/main.go:5\nmain.main\n\t/srv/a/main.go:9\n",
+                "1-10 go - \"failed: open x: no such file\" [/srv/a/main.go:5 main.read, /srv/a/main.go:9 main.main, /srv/a/main.go:7 main.load] top 0 causes []\n11-15 go - \"fatal: eof\" [/srv/a/main.go:5 main.read, /srv/a/main.go:9 main.main] top 0 causes []",
+            ),
+            (
+                "cockroachdb/errors",
+                "cannot start: open x\n(1) attached stack trace\n  -- stack trace:\n  | main.read\n  | \t/srv/a/main.go:5\n  | [...repeated from below...]\nWraps: (2) cannot start\nWraps: (3) attached stack trace\n  -- stack trace:\n  | main.main\n  | \t/srv/a/main.go:9\nError types: (1) *withstack.withStack\nbye",
+                "1-12 go - \"cannot start: open x\" [/srv/a/main.go:5 main.read, /srv/a/main.go:9 main.main] top 0 causes []",
+            ),
+            (
+                "eris, tracerr, oops",
+                "eof\n\tmain.load:/srv/a/main.go:12\n\tmain.main:/srv/a/main.go:30\nmore: eof\n/srv/a/main.go:14 main.load()\n13\tfunc load() {\n/srv/a/main.go:30 main.main()\nOops: no user: denied\nStacktrace:\n  Oops: denied\n    --- at /srv/a/main.go:32 permission()\n",
+                "1-3 go - \"eof\" [/srv/a/main.go:12 main.load, /srv/a/main.go:30 main.main] top 0 causes []\n4-7 go - \"more: eof\" [/srv/a/main.go:14 main.load, /srv/a/main.go:30 main.main] top 0 causes []\n8-11 go - \"no user: denied\" [/srv/a/main.go:32 permission] top 0 causes []",
+            ),
+            (
+                "go-errors",
+                "*errors.errorString this is a crash\n/srv/a/main.go:46 (0x7fcdd5)\n\tmain: func load() error {\n/usr/lib/go-1.19/src/runtime/proc.go:250 (0x43b7b2)\n\tmain: fn()\n\nbye",
+                "1-5 go *errors.errorString \"this is a crash\" [/srv/a/main.go:46 main, /usr/lib/go-1.19/src/runtime/proc.go:250 main] top 0 causes []",
+            ),
+            (
+                "chi's recoverer",
+                "\n panic: boom\n \n -> main.(*T).f\n ->   /srv/a/main.go:32\n\n    main.main.func3\n      /srv/a/main.go:71\n    created by net/http.(*Server).Serve\n      /usr/lib/go-1.19/src/net/http/server.go:3102\n    \n2026/11/21 16:10:52 GET /x",
+                "2-10 go panic \"boom\" [/srv/a/main.go:32 main.(*T).f, /srv/a/main.go:71 main.main.func3, /usr/lib/go-1.19/src/net/http/server.go:3102 net/http.(*Server).Serve] top 0 causes []",
+            ),
+            (
+                "Ginkgo",
+                "  panics [It]\n\n  Test Panicked\n  boom\n  /usr/lib/go-1.19/src/runtime/panic.go:113\n\n  Full Stack Trace\n  a/b.F(0x0?)\n  \t/srv/a/main.go:32 +0x2f\n  a/b.G()\n  \t/srv/a/main.go:41 +0x3c\n-----",
+                "3-11 go panic \"boom\" [/srv/a/main.go:32 a/b.F, /srv/a/main.go:41 a/b.G] top 0 causes []",
+            ),
+            (
+                "testify",
+                "--- FAIL: TestX (0.00s)\n    x_test.go:21: \n        \tError Trace:\t/srv/x/x_test.go:21\n        \t            \t\t\t\t/srv/x/x_test.go:19\n        \tError:      \tReceived unexpected error:\n        \t            \topen x\n        \t            \ta/b.open\n        \t            \t\t/srv/x/main.go:36\n        \tTest:       \tTestX\n    x_test.go:22: \n        \tError Trace:\t/srv/x/x_test.go:22\n        \tError:      \tNot equal: \n        \t            \texpected: 1\nFAIL",
+                "2-9 go - \"Received unexpected error:\\nopen x\\na/b.open\" [/srv/x/x_test.go:21 -, /srv/x/x_test.go:19 -, /srv/x/main.go:36 a/b.open] top 0 causes []\n10-13 go - \"Not equal:\\nexpected: 1\" [/srv/x/x_test.go:22 -] top 0 causes []",
+            ),
+            (
+                "a fatal record of klog",
+                "F1121 10:00:00.1 1 main.go:12] cannot open db: refused\ngoroutine 1 [running]:\nk8s.io/klog/v2.Fatalf(...)\n\t/go/pkg/mod/k8s.io/klog/v2@v2.5.0/klog.go:1514\nmain.main()\n\t/srv/a/main.go:12 +0x1d\n",
+                "2-6 go - \"cannot open db: refused\" [/go/pkg/mod/k8s.io/klog/v2@v2.5.0/klog.go:1514 k8s.io/klog/v2.Fatalf, /srv/a/main.go:12 main.main] top 1 causes []",
+            ),
         ] {
             assert_eq!(summary(&read_all(&Go, log)), expected, "{name}");
         }
@@ -259,6 +314,9 @@ mod tests {
             "    x_test.go:16: ok goroutine 1 [running]",
             "2026/11/21 01:49:33 fatal: cannot start\nexit status 1",
             "\tmain.go:12\n\tmain.go:13",
+            "    x_test.go:28: \n        Error Trace: is empty\n    x_test.go:29: panic: expected 1, got 2\n",
+            "/srv/shop/main.go:14 main.load()\nmain.go:15 main() is deprecated",
+            "foo.c:1:10: fatal error: foo.h: No such file or directory\nI1121 10:00:00 main.go:12] SIGTERM: terminated",
         ] {
             assert_eq!(summary(&read_all(&Go, log)), "", "{log}");
         }

@@ -185,6 +185,9 @@ impl Open {
         }
         let Some(text) = past_margin(text, self.margin.unwrap_or_default()) else { return Next::End };
         if let Some((file, function)) = located_function(text) {
+            if self.begins_anew(function) {
+                return Next::End;
+            }
             self.frame(&file, Some(function));
             self.held_text = 0;
             return Next::Take;
@@ -205,18 +208,22 @@ impl Open {
             return Next::End;
         }
         if let Some(function) = bare_function(text) {
-            // A wrapping error's stack begins further out; the same function again is the next report.
-            if self.held_text > 0 && self.frames.first().and_then(|f| f.function.as_deref()) == Some(function) {
+            if self.begins_anew(function) {
                 return Next::End;
             }
             self.function = Some(function.to_owned());
             return Next::Hold;
         }
-        if self.held_text >= WRAPPING_LINES {
+        if self.held_text >= WRAPPING_LINES || text.starts_with("Oops: ") {
             return Next::End;
         }
         self.held_text += 1;
         Next::Hold
+    }
+
+    /// Whether a stack below a message is the next report's: a wrapping error's begins further out, at another function.
+    fn begins_anew(&self, function: &str) -> bool {
+        self.held_text > 0 && self.frames.first().and_then(|frame| frame.function.as_deref()) == Some(function)
     }
 
     fn in_arrows(&mut self, text: &str) -> Next {

@@ -12,7 +12,7 @@ use super::jvm_lines::{elision, parse_frame, without_tool};
 use super::jvm_open::Open;
 use super::jvm_short::Short;
 use super::jvm_vm::VmReport;
-use super::lex::{begins_record, group, pattern, sounds_bad};
+use super::lex::{begins_record, group, indent, pattern, sounds_bad};
 use super::{Grammar, OpenTrace, TextLine};
 use crate::detect::Language;
 
@@ -33,7 +33,7 @@ impl Grammar for Jvm {
             "Java-level deadlock",
             r"(?:Execution|Syntax|Unexpected) error .*\)\.$",
             r"^\s+[\w.$]+ at [\w$]+\.(?:java|kt|groovy|scala):\d+$",
-            r"^\s+=> [a-z][\w.]*\.[A-Z][\w$]*",
+            r"^\s+=> (?:[\w$]+\.)*[A-Z][\w$]*(?:Exception|Error|Failure|\$)",
             r"(?:\b|\\t|\\u0009)at [^()]+\.[^()]+ ?\((?:[^()]*\.(?:java|kt|kts|scala|groovy|clj|sc|rb|mirah|xtend)(?::\d+)?|Native Method|Unknown Source(?::\d+)?|<generated>|<Unknown>|SourceFile(?::\d+)?|NO_SOURCE_FILE:\d+|[A-Z]\w*:\d+)\)",
         ]
     }
@@ -80,7 +80,7 @@ impl Head {
             LazyLock::new(|| pattern(r"^\s*(?:<#[0-9a-f]+> )?((?:[\p{L}_$][\w$-]*[./])*[\p{L}_$][\w$]*)(?:: ?(.*))?$"));
         static LABEL: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
-                r"^\s*(?:Error|Exception|Caught|Uncaught exception|Stack trace|Reason|Failure|Also): +((?:[a-z_][\w$]*\.)+\p{Lu}[\w$]*(?:: .*)?)$",
+                r"^\s*(?:Error|Exception|[Cc]aught|Uncaught exception|Stack trace|Reason|Failure|Also): +((?:(?:[a-z_][\w$]*\.)+\p{Lu}[\w$]*|\p{Lu}\w*\$[\w$]+)(?:: .*)?)$",
             )
         });
         let text = LABEL.captures(text).and_then(|found| found.get(1)).map_or(text, |rest| rest.as_str());
@@ -155,7 +155,7 @@ fn is_type(name: &str) -> bool {
 
 /// Finds the head of a trace whose first frame follows `before`.
 fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
-    for line in before.iter().rev() {
+    for (at, line) in before.iter().enumerate().rev() {
         let text = without_tool(&line.text);
         // The rest of a trace or dump whose head was not taken; its frames are nothing on their own.
         if parse_frame(text).is_some() || text.contains("java.lang.Thread.State:") {
@@ -166,7 +166,9 @@ fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
             .or_else(|| Head::bare(text))
             .or_else(|| Head::of_assertion(text))
             .or_else(|| if record { Head::inside(text) } else { None });
-        if let Some(mut head) = head {
+        if let Some(head) = head {
+            let above = before.get(..at).unwrap_or_default();
+            let (line, mut head) = enclosing_head(above, text).unwrap_or((line, head));
             for more in before.iter().filter(|more| more.number > line.number) {
                 head.message.push('\n');
                 head.message.push_str(without_tool(&more.text));
@@ -186,6 +188,13 @@ fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
     }
     (begins_record(text) && sounds_bad(text))
         .then(|| (Head { message: text.to_owned(), ..Head::default() }, last.number))
+}
+
+/// The head above a line that looks like one and is indented below it: JUnit lists the failures of `assertAll` in the message.
+fn enclosing_head<'l>(above: &'l [TextLine], text: &str) -> Option<(&'l TextLine, Head)> {
+    let depth = indent(text);
+    let mut heads = above.iter().rev().map_while(|line| Some((line, Head::bare(without_tool(&line.text))?)));
+    heads.find(|(line, _)| indent(without_tool(&line.text)) < depth)
 }
 
 #[cfg(test)]
@@ -256,6 +265,66 @@ mod tests {
                 "[error] java.lang.IllegalStateException: x\n[error] \tat a.Main$.run(Main.scala:5)\n[error] (run / Compile) failed",
                 "1-2 scala java.lang.IllegalStateException \"x\" [Main.scala:5 a.Main$.run] top 0 causes []",
             ),
+            (
+                "failures listed in the message",
+                "[ERROR] all  Time elapsed: 0.01 s  <<< FAILURE!\norg.opentest4j.MultipleFailuresError: stock (2 failures)\n\torg.opentest4j.AssertionFailedError: n\n\torg.opentest4j.AssertionFailedError: m\n\tat a.T.t(T.java:9)\n",
+                "2-5 java org.opentest4j.MultipleFailuresError \"stock (2 failures)\\n\\torg.opentest4j.AssertionFailedError: n\\n\\torg.opentest4j.AssertionFailedError: m\" [T.java:9 a.T.t] top 0 causes []",
+            ),
+            (
+                "Jenkins prints the root cause first, and what was suppressed before it",
+                "Also:   hudson.remoting.Channel$CallSite: to agent\n\t\tat hudson.A.b(A.java:1)\njava.io.IOException: full\n\tat hudson.F.w(F.java:2)\nCaused: a.RemoteException: failed\n\tat a.R.r(R.java:3)\n\tat WorkflowScript.run(WorkflowScript:12)\nFinished: FAILURE",
+                "1-7 java a.RemoteException \"failed\" [A.java:1 hudson.A.b, F.java:2 hudson.F.w, R.java:3 a.R.r, WorkflowScript:12 WorkflowScript.run] top 2 causes [java.io.IOException]",
+            ),
+            (
+                "ScalaTest's causes and elisions",
+                "- should load *** FAILED ***\n  a.X: m\n  at a.S.f(S.scala:1)\n  ...\n  Cause: a.Y: n\n  at a.S.g(S.scala:2)\n  ...\nRun completed",
+                "2-7 scala a.X \"m\" [S.scala:1 a.S.f, S.scala:2 a.S.g] top 1 causes [a.Y]",
+            ),
+            (
+                "a label in front of the type",
+                "Error: java.io.IOException: Type mismatch\n\tat a.M.map(M.java:5)\n\nStack trace: ExitCodeException exitCode=1: \n\tat a.S.run(S.java:9)\n",
+                "1-2 java java.io.IOException \"Type mismatch\" [M.java:5 a.M.map] top 0 causes []\n4-5 java ExitCodeException \"exitCode=1:\" [S.java:9 a.S.run] top 0 causes []",
+            ),
+            (
+                "Groovy's and Spock's assertions have no type",
+                "Assertion failed: \n\nassert x == 2\n       | |\n       1 false\n\n\tat job.check(job.groovy:2)\n",
+                "1-7 java - \"Assertion failed:\\n\\nassert x == 2\\n       | |\\n       1 false\" [job.groovy:2 job.check] top 0 causes []",
+            ),
+            (
+                "generated classes are not looked at first",
+                "a.X: m\n\tat a.Stock_Subclass.f(Unknown Source)\n\tat a.Stock.f(Stock.java:5)",
+                "1-3 java a.X \"m\" [-:0 a.Stock_Subclass.f, Stock.java:5 a.Stock.f] top 1 causes []",
+            ),
+            (
+                "Clojure's triage",
+                "Execution error (ArithmeticException) at shop.core/price (core.clj:12).\nDivide by zero\n\nFull report at:\n/tmp/x.edn\nuser=> Syntax error compiling at (shop/core.clj:3:1).\nUnable to resolve symbol: foo\n",
+                "1-2 java ArithmeticException \"Divide by zero\" [core.clj:12 shop.core/price] top 0 causes []\n6-7 java - \"Unable to resolve symbol: foo\" [shop/core.clj:3 -] top 0 causes []",
+            ),
+            (
+                "Gradle's short form",
+                "StockTest > load() FAILED\n    java.lang.IllegalStateException at StockTest.kt:30\n        Caused by: java.io.IOException at Stock.kt:22\n\n1 test completed",
+                "2-3 kotlin java.lang.IllegalStateException \"\" [StockTest.kt:30 -, Stock.kt:22 -] top 1 causes [java.io.IOException]",
+            ),
+            (
+                "a crash of the VM",
+                "#\n# A fatal error has been detected by the Java Runtime Environment:\n#\n#  SIGSEGV (0xb) at pc=0x7f, pid=1, tid=2\n#\n# Problematic frame:\n# C  [libz.so.1+0xed27f4]  inflate+0x124\n#\nAborted",
+                "1-8 java SIGSEGV \"(0xb) at pc=0x7f, pid=1, tid=2\" [libz.so.1:0 inflate] top - causes []",
+            ),
+            (
+                "a deadlock in a thread dump",
+                "\"main\" #1 prio=5\n\tat a.B.c(B.java:1)\n\nFound one Java-level deadlock:\n====\n\"first\":\n  waiting to lock monitor 0x1,\n  which is held by \"second\"\n\nJava stack information for the threads listed above:\n====\n\"first\":\n\tat a.D.x(D.java:7)\n\t- waiting to lock <0x2>\n\tat java.lang.Thread.run(java.base@17.0.15/Thread.java:840)\n\nFound 1 deadlock.\n\nHeap",
+                "4-17 java - \"Found one Java-level deadlock\" [D.java:7 a.D.x, Thread.java:840 java.lang.Thread.run] top 0 causes []",
+            ),
+            (
+                "the stack could not even be printed",
+                "Exception: java.lang.OutOfMemoryError thrown from the UncaughtExceptionHandler in thread \"main\"\nCaused by: nothing\n",
+                "1-1 java java.lang.OutOfMemoryError \"thrown from the UncaughtExceptionHandler in thread \\\"main\\\"\" [] top - causes []",
+            ),
+            (
+                "JUnit's tree",
+                "│  │     caught: a.B$Lost: x\n│  │           \tat a.T.t(T.java:9)\n│  │   duration: 5 ms",
+                "1-2 java a.B$Lost \"x\" [T.java:9 a.T.t] top 0 causes []",
+            ),
         ] {
             assert_eq!(summary(&read_all(&Jvm, log)), expected, "{name}");
         }
@@ -269,6 +338,11 @@ mod tests {
             "Caused by: section is documented.",
             "\"main\" #1 prio=5\n   java.lang.Thread.State: RUNNABLE\n\tat a.B.c(B.java:1)\n\tat a.B.d(B.java:2)",
             "Exception in thread pools is counted, not printed.",
+            "StockTest > load() PASSED\n    java.lang.String at Foo.java:12\n",
+            "Syntax error at (foo.clj:12).\nExecution error handlers are documented (see core.clj:12).",
+            "Found 0 deadlocks.\nNo Java-level deadlock found.",
+            "# A comment that says: a fatal error has been detected",
+            "    at the office (Main.java:12)",
             "[0.023s][info][class,load] java.lang.Error source: shared objects file",
         ] {
             assert_eq!(summary(&read_all(&Jvm, log)), "", "{log}");

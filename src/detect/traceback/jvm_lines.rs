@@ -17,10 +17,10 @@ pub(super) fn elision(text: &str) -> bool {
     ELISION.is_match(text)
 }
 
-/// The line without the tag that a build tool puts in front of the output it passes on.
+/// The line without the tag that a build tool puts in front of the output it passes on, or JUnit's drawing of a tree.
 pub(super) fn without_tool(text: &str) -> &str {
     static TOOL: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*\[(?i:error|warn|warning|info|java|junit|exec|stdout|stderr)\] ?"));
+        LazyLock::new(|| pattern(r"^(?:\s*\[(?i:error|warn|warning|info|java|junit|exec|stdout|stderr)\] ?|(?:│ *)+)"));
     TOOL.find(text).map_or(text, |found| text.get(found.end()..).unwrap_or(text))
 }
 

@@ -9,9 +9,6 @@ use crate::detect::{Language, Trace, TraceFrame};
 /// Most lines of a message that are waited through for a frame.
 const MESSAGE_LINES: usize = 60;
 
-/// Most empty lines between frames.
-const MAX_BLANKS: usize = 2;
-
 /// Where the reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -23,6 +20,8 @@ enum Place {
     LinkMessage(usize),
     /// After a `Caused by:` whose type is on the next line (Gradle).
     LinkType,
+    /// Behind a report of one line.
+    Done,
 }
 
 pub(super) struct Open {
@@ -65,7 +64,7 @@ impl Open {
 
     /// A report of one line.
     pub(super) fn without_frames(head: Head, line: u64) -> Self {
-        Self { place: Place::Frames(MAX_BLANKS), ..Self::new(head, line) }
+        Self { place: Place::Done, ..Self::new(head, line) }
     }
 
     pub(super) fn frame(&mut self, parsed: Option<TraceFrame>) {
@@ -130,6 +129,9 @@ impl Open {
 
 impl OpenTrace for Open {
     fn push(&mut self, line: &TextLine) -> Next {
+        if self.place == Place::Done {
+            return Next::End;
+        }
         let text = without_tool(&line.text);
         let bare = if self.launcher { parse_frame(&format!("at {}", text.trim_start())) } else { None };
         if let Some(parsed) = parse_frame(text).or(bare) {
@@ -149,6 +151,7 @@ impl OpenTrace for Open {
                 self.message_more.push(text.to_owned());
                 Next::Hold
             }
+            Place::Done => Next::End,
             Place::LinkType => {
                 let Some(head) = Head::bare(text) else { return Next::End };
                 self.links.push(head);
@@ -181,7 +184,7 @@ impl OpenTrace for Open {
                 if elision(text) || is_note(text) {
                     self.place = Place::Frames(0);
                     Next::Take
-                } else if text.trim().is_empty() && blank < MAX_BLANKS {
+                } else if text.trim().is_empty() && blank < 2 {
                     self.place = Place::Frames(blank + 1);
                     Next::Hold
                 } else {

@@ -40,17 +40,18 @@ impl Short {
     /// `Execution error (ArithmeticException) at shop.core/price (core.clj:12).` (`clojure.main/ex-str`).
     fn clojure(line: &TextLine) -> Option<Self> {
         static TRIAGE: LazyLock<Regex> = LazyLock::new(|| {
-            pattern(
-                r"^(?:\S*=> )?(?:Execution|Syntax|Unexpected) error(?: \(([\w.$]+)\))?(?: (?:compiling|macroexpanding|reading source)(?: \S+)?)? at (?:(\S+) )?\(([^():]+):(\d+)(?::\d+)?\)\.$",
-            )
+            pattern(concat!(
+                r"^(?:\S*=> )?(?:Execution error \(([\w.$]+)\)|(?:Syntax|Unexpected) error(?: \(([\w.$]+)\))?",
+                r" (?:compiling|macroexpanding|reading source)(?: \S+)?) at (?:(\S+) )?\(([^():]+):(\d+)(?::\d+)?\)\.$",
+            ))
         });
         let found = TRIAGE.captures(&line.text)?;
-        let exception = Some(group(&found, 1)).filter(|name| !name.is_empty()).map(str::to_owned);
-        let function = Some(group(&found, 2)).filter(|name| !name.is_empty());
-        let file = Some(group(&found, 3)).filter(|file| !matches!(*file, "REPL" | "NO_SOURCE_FILE" | "NO_SOURCE_PATH"));
+        let exception = found.get(1).or(found.get(2)).map(|name| name.as_str().to_owned());
+        let function = Some(group(&found, 3)).filter(|name| !name.is_empty());
+        let file = Some(group(&found, 4)).filter(|file| !matches!(*file, "REPL" | "NO_SOURCE_FILE" | "NO_SOURCE_PATH"));
         let frame = TraceFrame {
             file: file.map(str::to_owned),
-            line: line_number(group(&found, 4)),
+            line: line_number(group(&found, 5)),
             function: function.map(str::to_owned),
             in_app: !function.is_some_and(|name| name.starts_with("clojure.")),
         };
