@@ -31,7 +31,7 @@ impl Grammar for Go {
             r"\bpanic: ",
             r"\bfatal error: ",
             r"\bSIG(?:QUIT|ABRT|SEGV|BUS|FPE|ILL|TRAP|SYS|TERM|HUP|INT): ",
-            r"\bgoroutine \d+ .*\]:",
+            r"\bgoroutine \d+ .*[\]}]:",
             r"^[\s|]+\S+\.go:\d+",
             "WARNING: DATA RACE",
             "panic recovered:",
@@ -324,6 +324,6 @@ mod tests {
 
     #[test]
     fn the_corpus_is_read() {
-        super::super::rig::assert_corpus(&Go, &["go"], 13);
+        super::super::rig::assert_corpus(&Go, &["go"], 33);
     }
 }

@@ -8,7 +8,7 @@ use super::lex::{group, line_number, pattern};
 
 /// Whether the line ends with the header of a goroutine; a logger's text may stand in front of it.
 pub(super) fn is_goroutine(text: &str) -> bool {
-    static HEADER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bgoroutine \d+ (?:[a-z]+=\S+ )*\[[^\]]+\]:$"));
+    static HEADER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bgoroutine \d+ (?:[a-z]+=\S+ )*\[.+\](?: \{.*\})?:$"));
     HEADER.is_match(text)
 }
 
@@ -33,7 +33,8 @@ impl<'t> FileLine<'t> {
 
     /// `/srv/app/main.go:12 (0x43a7b5)` of Gin and go-errors.
     pub(super) fn parse_address(text: &'t str) -> Option<Self> {
-        static FILE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\S+\.(?:go|s|S|c)):(\d+) \(0x[0-9a-f]+\)$"));
+        static FILE: LazyLock<Regex> =
+            LazyLock::new(|| pattern(r"^((?:[A-Za-z]:)?[^\s:]+\.(?:go|s|S|c)):(\d+) \(0x[0-9a-f]+\)$"));
         let found = FILE.captures(text)?;
         Some(Self { file: found.get(1)?.as_str(), line: line_number(found.get(2)?.as_str()) })
     }
@@ -94,7 +95,7 @@ pub(super) fn located_function(text: &str) -> Option<(FileLine<'_>, &str)> {
         pattern(r"^\s+([\w.~/@%*()\[\]…,{}-]+\.[\w.*()\[\]…,{}-]+):((?:/|[A-Za-z]:)?[^\s:]+\.go):(\d+)$")
     });
     static PLACE_FIRST: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^(?:\s*--- at |/)?\S+\.go:\d+ [\w.~/@%*()\[\]…,{}-]+\(\)$"));
+        LazyLock::new(|| pattern(r"^(?:\s*--- at \S+|(?:[A-Za-z]:)?/[^\s:]+)\.go:\d+ [\w.~/@%*()\[\]…,{}-]+\(\)$"));
     if let Some(found) = NAME_FIRST.captures(text) {
         let file = FileLine { file: found.get(2)?.as_str(), line: line_number(group(&found, 3)) };
         return Some((file, found.get(1)?.as_str()));

@@ -94,7 +94,7 @@ impl Open {
             }
             return Next::Take;
         }
-        if text.starts_with(" -> ") {
+        if text.trim_start().starts_with("-> ") {
             self.place = Place::Arrows;
             return self.in_arrows(text);
         }
@@ -227,7 +227,7 @@ impl Open {
     }
 
     fn in_arrows(&mut self, text: &str) -> Next {
-        let line = text.strip_prefix(" ->").unwrap_or(text);
+        let line = text.trim_start().strip_prefix("->").unwrap_or(text);
         if let Some(file) = FileLine::parse(line) {
             let Some(function) = self.function.take() else { return Next::End };
             self.frame(&file, Some(&function));

@@ -33,6 +33,9 @@ impl Testify {
     /// Opens a report at its `Error Trace:` line.
     pub(super) fn open(before: &[TextLine], line: &TextLine) -> Option<Self> {
         static TEST_LOG: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+\S+\.go:\d+:\s*$"));
+        if !line.text.starts_with([' ', '\t']) {
+            return None;
+        }
         let margin = blanks(&line.text);
         let first = before.last().filter(|head| TEST_LOG.is_match(&head.text)).unwrap_or(line);
         let mut open = Self {

@@ -351,6 +351,6 @@ mod tests {
 
     #[test]
     fn the_corpus_is_read() {
-        super::super::rig::assert_corpus(&Jvm, &["java", "kotlin", "scala"], 21);
+        super::super::rig::assert_corpus(&Jvm, &["java", "kotlin", "scala"], 39);
     }
 }
