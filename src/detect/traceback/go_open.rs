@@ -8,7 +8,7 @@ use super::go_lines::{
     FileLine, bare_function, called_function, is_goroutine, is_source_line, is_stack_note, is_wrap_note,
     located_function, margin, past_margin,
 };
-use super::lex::{begins_record, frame, group, indent, pattern};
+use super::lex::{begins_record, frame, group, indent, pattern, sounds_bad};
 use super::{Next, OpenTrace, Reading, TextLine};
 use crate::detect::{Language, Trace, TraceFrame};
 
@@ -16,6 +16,8 @@ use crate::detect::{Language, Trace, TraceFrame};
 pub(super) const MESSAGE_LINES: usize = 60;
 /// The same where the line with the panic is a logger's.
 pub(super) const LOGGED_MESSAGE_LINES: usize = 4;
+/// Most records of a logger between two lines of a stack: the runtime prints in pieces.
+const FOREIGN_LINES: usize = 2;
 /// Most messages of wrapping errors between two stacks of one report.
 const WRAPPING_LINES: usize = 3;
 /// Most lines of a request that Gin prints above its stack.
@@ -55,6 +57,10 @@ pub(super) struct Open {
     /// Lines that may be messages of wrapping errors.
     held_text: usize,
     pub(super) confirmed: bool,
+    /// The last line was empty.
+    blank: bool,
+    /// Records of others since the last line of the stack.
+    foreign: usize,
     /// Bytes in front of every line of the stack, learned from its first line.
     pub(super) margin: Option<usize>,
     /// Function and place are on one line, with the source around it below (tracerr).
@@ -74,6 +80,8 @@ impl Open {
             message_done: false,
             held_text: 0,
             confirmed: false,
+            blank: false,
+            foreign: 0,
             margin: None,
             located: false,
         }
@@ -132,18 +140,28 @@ impl Open {
             self.margin = Some(margin(text));
         }
         let Some(text) = past_margin(text, self.margin.unwrap_or_default()) else { return Next::End };
+        let between = !std::mem::take(&mut self.blank);
         if let Some(file) = FileLine::parse(text) {
             let Some(function) = self.function.take() else { return Next::End };
             self.frame(&file, Some(&function));
+            self.foreign = 0;
             return Next::Take;
+        }
+        if between && self.foreign < FOREIGN_LINES && begins_record(text) && !sounds_bad(text) {
+            self.foreign += 1;
+            return Next::Hold;
         }
         if self.function.is_some() {
             return Next::End;
         }
         if text.trim().is_empty() {
-            return Next::Hold;
+            self.blank = true;
+            return if self.foreign == 0 { Next::Hold } else { Next::End };
         }
         if text.starts_with("goroutine ") && is_goroutine(text) || text == "runtime stack:" {
+            if self.foreign > 0 {
+                return Next::End;
+            }
             self.parts.push(self.frames.len());
             return Next::Take;
         }

@@ -1,6 +1,6 @@
 //! A JVM trace that is being read.
 
-use super::jvm::Head;
+use super::jvm::{Head, may_own_frames};
 use super::jvm_lines::{Link, elision, is_note, language_of, parse_frame, parse_link, without_tool};
 use super::lex::{begins_record, indent};
 use super::{Next, OpenTrace, Reading, TextLine};
@@ -8,6 +8,8 @@ use crate::detect::{Language, Trace, TraceFrame};
 
 /// Most lines of a message that are waited through for a frame.
 const MESSAGE_LINES: usize = 60;
+/// Most lines of standard output between two frames.
+const FOREIGN_LINES: usize = 2;
 
 /// Where the reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) struct Open {
     wrapped: bool,
     /// Indentation of the suppressed exception that the reader is in.
     suppressed: Option<usize>,
+    /// Lines of others since the last frame.
+    foreign: usize,
     /// JUnit's console launcher prints the frames without `at`.
     pub(super) launcher: bool,
     /// Before the reported exception: in what Jenkins prints behind `Also:`.
@@ -56,6 +60,7 @@ impl Open {
             links: Vec::new(),
             wrapped: false,
             suppressed: None,
+            foreign: 0,
             launcher: false,
             also: false,
             aside: Vec::new(),
@@ -69,6 +74,7 @@ impl Open {
 
     pub(super) fn frame(&mut self, parsed: Option<TraceFrame>) {
         self.place = Place::Frames(0);
+        self.foreign = 0;
         if let Some(parsed) = parsed
             && self.frames.len() < Trace::MAX_FRAMES
         {
@@ -186,6 +192,9 @@ impl OpenTrace for Open {
                     Next::Take
                 } else if text.trim().is_empty() && blank < 2 {
                     self.place = Place::Frames(blank + 1);
+                    Next::Hold
+                } else if blank == 0 && self.foreign < FOREIGN_LINES && !may_own_frames(text) {
+                    self.foreign += 1;
                     Next::Hold
                 } else {
                     Next::End
