@@ -301,6 +301,16 @@ mod tests {
                 "F1121 10:00:00.1 1 main.go:12] cannot open db: refused\ngoroutine 1 [running]:\nk8s.io/klog/v2.Fatalf(...)\n\t/go/pkg/mod/k8s.io/klog/v2@v2.5.0/klog.go:1514\nmain.main()\n\t/srv/a/main.go:12 +0x1d\n",
                 "2-6 go - \"cannot open db: refused\" [/go/pkg/mod/k8s.io/klog/v2@v2.5.0/klog.go:1514 k8s.io/klog/v2.Fatalf, /srv/a/main.go:12 main.main] top 1 causes []",
             ),
+            (
+                "trimmed lines, no empty ones",
+                "panic: boom\ngoroutine 7 [running]:\nmain.f(0x1, ...)\n/srv/a/main.go:7 +0x1\ngoroutine 21 [chan receive]:\nmain.g()\n/srv/a/main.go:9 +0x1\nbye",
+                "1-7 go panic \"boom\" [/srv/a/main.go:7 main.f, /srv/a/main.go:9 main.g] top 0 causes []",
+            ),
+            (
+                "a logger's records inside the stack, and a stack below the next one",
+                "panic: boom\n\ngoroutine 7 [running]:\nmain.f()\n2026/11/21 10:00:00 GET /x\n\t/srv/a/main.go:7 +0x1\n2026/11/21 10:00:00 GET /y\nmain.g()\n\t/srv/a/main.go:9 +0x1\n2026/11/21 10:00:01 slow request\ngoroutine 1 [running]:\nmain.main()\n\t/srv/a/main.go:12 +0x1",
+                "1-9 go panic \"boom\" [/srv/a/main.go:7 main.f, /srv/a/main.go:9 main.g] top 0 causes []\n11-13 go - \"\" [/srv/a/main.go:12 main.main] top 0 causes []",
+            ),
         ] {
             assert_eq!(summary(&read_all(&Go, log)), expected, "{name}");
         }

@@ -141,11 +141,16 @@ impl Open {
         }
         let Some(text) = past_margin(text, self.margin.unwrap_or_default()) else { return Next::End };
         let between = !std::mem::take(&mut self.blank);
-        if let Some(file) = FileLine::parse(text) {
-            let Some(function) = self.function.take() else { return Next::End };
-            self.frame(&file, Some(&function));
+        if self.function.is_some()
+            && let Some(file) = FileLine::parse_below_function(text)
+        {
+            let function = self.function.take();
+            self.frame(&file, function.as_deref());
             self.foreign = 0;
             return Next::Take;
+        }
+        if FileLine::parse(text).is_some() {
+            return Next::End;
         }
         if between && self.foreign < FOREIGN_LINES && begins_record(text) && !sounds_bad(text) {
             self.foreign += 1;

@@ -337,6 +337,11 @@ mod tests {
                 "│  │     caught: a.B$Lost: x\n│  │           \tat a.T.t(T.java:9)\n│  │   duration: 5 ms",
                 "1-2 java a.B$Lost \"x\" [T.java:9 a.T.t] top 0 causes []",
             ),
+            (
+                "standard output between the frames, but not another trace",
+                "a.X: m\n\tat a.B.c(B.java:1)\nstep 3\n\tat a.B.d(B.java:2)\n2026-11-21 10:00:00 INFO fine\n\tat a.B.e(B.java:3)\nBoom[code=5]\n\tat a.F.g(F.java:6)\n",
+                "1-6 java a.X \"m\" [B.java:1 a.B.c, B.java:2 a.B.d, B.java:3 a.B.e] top 0 causes []\n7-8 java Boom \"[code=5]\" [F.java:6 a.F.g] top 0 causes []",
+            ),
         ] {
             assert_eq!(summary(&read_all(&Jvm, log)), expected, "{name}");
         }
