@@ -32,7 +32,7 @@ impl Grammar for Jvm {
             r"# (?:A fatal error has been detected|There is insufficient memory)",
             "Java-level deadlock",
             r"(?:Execution|Syntax|Unexpected) error .*\)\.$",
-            r"^\s+[\w.$]+ at [\w$]+\.(?:java|kt|groovy|scala):\d+$",
+            r" at [\w$]+\.(?:java|kt|groovy|scala):\d+$",
             r"^\s+=> (?:[\w$]+\.)*[A-Z][\w$]*(?:Exception|Error|Failure|\$)",
             r"(?:\b|\\t|\\u0009|#011)at [^()]+\.[^()]+ ?\((?:[^()]*\.(?:java|kt|kts|scala|groovy|clj|sc|rb|mirah|xtend)(?::\d+)?|Native Method|Unknown Source(?::\d+)?|<generated>|<Unknown>|SourceFile(?::\d+)?|NO_SOURCE_FILE:\d+|[A-Z]\w*:\d+)\)",
         ]

@@ -86,7 +86,9 @@ impl Open {
     fn link(&mut self, link: &Link, depth: usize, rest: &str) {
         if matches!(link, Link::Suppressed) {
             self.suppressed.get_or_insert(depth);
-            self.place = Place::LinkMessage(0);
+            // kotlinx.coroutines names the coroutine in an exception that has no stack.
+            let frameless = rest.contains("DiagnosticCoroutineContextException");
+            self.place = if frameless { Place::Frames(0) } else { Place::LinkMessage(0) };
             return;
         }
         if self.suppressed.is_some_and(|outer| depth >= outer) {
