@@ -121,8 +121,9 @@ fn is_old_node_module(name: &str) -> bool {
 
 fn is_app_go(file: Option<&str>, function: Option<&str>) -> bool {
     if let Some(file) = file {
-        let library =
-            contains_any(file, &["/pkg/mod/", "/vendor/", "@v"]) || file.starts_with("vendor/") || is_goroot(file);
+        let library = contains_any(file, &["/pkg/mod/", "/vendor/", "@v", "/share/gocode/src/"])
+            || file.starts_with("vendor/")
+            || is_goroot(file);
         if library || file.ends_with(".s") || file == "_testmain.go" || file == "_cgo_gotypes.go" {
             return false;
         }
@@ -278,6 +279,7 @@ fn is_app_rust(file: Option<&str>, function: Option<&str>) -> bool {
 
 /// Namespaces of the JVM's runtime, of its languages and of widespread frameworks; each stands for itself and all below.
 const JVM_LIBRARIES: &[&str] = &[
+    "_COROUTINE",
     "akka",
     "android",
     "androidx",
@@ -286,6 +288,7 @@ const JVM_LIBRARIES: &[&str] = &[
     "clojure",
     "com.amazonaws",
     "com.android",
+    "com.cloudbees",
     "com.datastax",
     "com.fasterxml",
     "com.github.benmanes",
@@ -309,8 +312,11 @@ const JVM_LIBRARIES: &[&str] = &[
     "freemarker",
     "graphql",
     "groovy",
+    "groovyjarjarasm",
+    "hudson",
     "io.grpc",
     "io.javalin",
+    "io.kotest",
     "io.ktor",
     "io.kubernetes",
     "io.lettuce",
@@ -328,6 +334,7 @@ const JVM_LIBRARIES: &[&str] = &[
     "javassist",
     "javax",
     "jdk",
+    "jenkins",
     "junit",
     "kotlin",
     "kotlinx",
@@ -345,19 +352,24 @@ const JVM_LIBRARIES: &[&str] = &[
     "org.eclipse.persistence",
     "org.glassfish",
     "org.gradle",
+    "org.hamcrest",
     "org.h2",
     "org.hibernate",
     "org.jboss",
+    "org.jenkinsci",
     "org.jetbrains",
     "org.jooq",
     "org.junit",
     "org.mockito",
     "org.mybatis",
     "org.neo4j",
+    "org.opentest4j",
     "org.postgresql",
     "org.quartz",
     "org.scalatest",
     "org.slf4j",
+    "org.specs2",
+    "org.spockframework",
     "org.springframework",
     "org.sqlite",
     "org.testng",
@@ -382,6 +394,10 @@ fn is_app_jvm(function: &str) -> bool {
     // `java.base/java.lang.Thread.run`, `app//com.acme.Main.main`.
     let name = function.rsplit('/').next().unwrap_or(function);
     if name.is_empty() || name.starts_with("$Proxy") || name.contains("$$FastClassBySpringCGLIB$$") {
+        return false;
+    }
+    // Call sites that Groovy generates (`java_lang_Integer$div.call`), and Jenkins' rewritten scripts.
+    if starts_with_any(name, &["java_lang_", "java_util_", "___cps."]) {
         return false;
     }
     !JVM_LIBRARIES.iter().any(|library| name.strip_prefix(library).is_some_and(|rest| rest.starts_with('.')))

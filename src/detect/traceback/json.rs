@@ -107,12 +107,16 @@ fn quoted_text(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// The line that docker's `json-file` driver has wrapped into an object.
+/// The line of output that docker's `json-file` driver or `go test -json` has wrapped into an object.
 pub(super) fn unwrap_container_line(text: &str) -> Option<String> {
-    if !text.starts_with("{\"log\":\"") {
+    let field = if text.starts_with("{\"log\":\"") {
+        "log"
+    } else if text.starts_with("{\"Time\":\"") && text.contains("\"Action\":\"output\"") {
+        "Output"
+    } else {
         return None;
-    }
-    match serde_json::from_str::<Map<String, Value>>(text).ok()?.remove("log")? {
+    };
+    match serde_json::from_str::<Map<String, Value>>(text).ok()?.remove(field)? {
         Value::String(line) => Some(line.trim_end_matches(['\n', '\r']).to_owned()),
         _ => None,
     }

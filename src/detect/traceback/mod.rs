@@ -9,7 +9,7 @@
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
 //! | `json`, `json_beside` | traces inside one structured line |
-//! | `python*`, `js*`, `go`, `rust*`, `jvm`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
+//! | `python*`, `js*`, `go*`, `rust*`, `jvm*`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
 //! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
 //! | `in_app*` | whose a frame is |
 //! | `lex` | pieces that grammars share |
@@ -27,6 +27,9 @@ mod dotnet_lines;
 mod dotnet_tests;
 mod driver;
 mod go;
+mod go_lines;
+mod go_open;
+mod go_testify;
 pub mod in_app;
 mod in_app_more;
 mod js;
@@ -40,6 +43,10 @@ mod js_uncaught;
 mod json;
 mod json_beside;
 mod jvm;
+mod jvm_lines;
+mod jvm_open;
+mod jvm_short;
+mod jvm_vm;
 mod lex;
 mod little;
 mod php;

@@ -184,6 +184,11 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             |c, layer| stamp(layer, group(c, 1)),
         ),
         kind(r"^\[?(\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ", false, |c, layer| stamp(layer, group(c, 1))),
+        // Android's logcat, brief: `E/AndroidRuntime( 4711): text`.
+        kind(r"^[VDIWEFA]/([\w.$-]{1,40}) *\( *(\d+)\):(?: |$)", false, |c, layer| {
+            writer(layer, "program", group(c, 1));
+            writer(layer, "pid", group(c, 2));
+        }),
         // syslog, RFC 3164 as rsyslog and journalctl print it.
         kind(
             r"^((?:<\d+>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (\S+) ([^\s:\[]+)(?:\[\d+\])?:(?: |$)",
