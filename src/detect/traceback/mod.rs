@@ -5,27 +5,33 @@
 //!
 //! | files | what they know |
 //! | --- | --- |
-//! | `driver` | which line goes to which open trace, and when a trace opens |
-//! | `little` | the lines of one open trace: taken, held, given back |
-//! | `prefix` | what launchers, collectors and loggers put in front of a line |
-//! | `json` | traces inside one structured line |
+//! | `driver` | which line goes to which open trace |
+//! | `openers`, `contest`, `little` | where a trace begins in a line, the ways its other lines may look, the lines it has taken and holds |
+//! | `prefix`, `head` | what launchers, collectors and loggers put in front of a line: known forms, learned ones |
+//! | `partial` | lines that a container runtime has cut into pieces |
+//! | `json`, `json_fields` | traces inside one structured line, and what such a line says of itself |
 //! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
 //! | `in_app` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
+mod contest;
 mod cpp;
 mod cpp_valgrind;
 mod driver;
 mod go;
+mod head;
 pub mod in_app;
 mod js;
 mod js_heap;
 mod js_lines;
 mod js_tap;
 mod json;
+mod json_fields;
 mod jvm;
 mod lex;
 mod little;
+mod openers;
+mod partial;
 mod prefix;
 mod python;
 mod python_boxes;
