@@ -3,7 +3,7 @@
 //! The first line of a trace may stand behind a prefix. Whether the other lines have the prefix too, and which part of it, is
 //! not written anywhere: each way to read on is a [`Little`] of its own, and the first whose trace takes a line has it.
 
-use super::little::{Closed, Item, Little, Offered, Route};
+use super::little::{Closed, Ending, Item, Little, Offered, Route};
 
 /// Most ways to read on.
 pub(super) const MAX_WAYS: usize = 8;
@@ -110,8 +110,8 @@ impl Contest {
         if held { Outcome::Kept } else { Outcome::Foreign }
     }
 
-    /// Ends the trace: the surest way that has read one tells it. `cut` says that something else has ended it.
-    pub(super) fn close(self, cut: bool) -> Closed {
+    /// Ends the trace: the surest way that has read one tells it.
+    pub(super) fn close(self, end: Ending) -> Closed {
         let mut found = None;
         let mut released: Vec<Item> = Vec::new();
         let mut grammar = usize::MAX;
@@ -122,7 +122,7 @@ impl Contest {
             }
             grammar = grammar.min(way.grammar);
             let starter = way.starter().map_or(0, |item| item.line.number);
-            let closed = way.close(cut);
+            let closed = way.close(end);
             released.extend(closed.released);
             if closed.found.is_some() {
                 released.retain(|item| item.line.number != starter);

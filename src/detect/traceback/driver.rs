@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use regex::RegexSet;
 
 use super::contest::{Contest, Outcome};
-use super::little::{Closed, Item, Route, text_line};
+use super::little::{Closed, Ending, Item, Route, text_line};
 use super::partial::Partial;
 use super::prefix::{self, Fields};
 use super::{Grammar, LOOKBACK, json, openers};
@@ -164,8 +164,9 @@ impl Driver {
             let layers = prefix::layers(&line.text).into();
             self.feed(vec![Item { line: Arc::new(line), first, layers, starter, from: 0 }], &mut found);
         }
+        let end = if self.embedded { Ending::Whole } else { Ending::Plain };
         while !self.open.is_empty() {
-            self.close(0, false, &mut found);
+            self.close(0, end, &mut found);
         }
         found
     }
@@ -182,10 +183,10 @@ impl Driver {
             match contest.offer(&item, &mut released) {
                 Outcome::Kept => {}
                 Outcome::Foreign => released.push(item),
-                Outcome::Ended => released.extend(self.end(index, false, found)),
-                Outcome::Full => released.extend(self.end(index, true, found)),
+                Outcome::Ended => released.extend(self.end(index, Ending::Plain, found)),
+                Outcome::Full => released.extend(self.end(index, Ending::Cut, found)),
                 Outcome::Refused => {
-                    released.extend(self.end(index, false, found));
+                    released.extend(self.end(index, Ending::Plain, found));
                     released.push(item);
                 }
             }
@@ -224,7 +225,7 @@ impl Driver {
     fn structured(&self, item: &Item) -> Option<Found> {
         let texts = std::iter::once(item.line.text.as_str()).chain(item.layers.iter().map(|layer| layer.rest.as_str()));
         let (trace, said) = texts
-            .filter(|text| text.trim_end().ends_with('}') || text.contains("\\n"))
+            .filter(|text| text.trim_end().ends_with('}') || text.contains("\\n") || text.contains("#012"))
             .find_map(|text| json::read(text, |text| read_text(&self.grammars, text)))?;
         let mut prefix = item.layers.last().map_or_else(Fields::new, |layer| layer.fields.clone());
         for (name, value) in said {
@@ -261,24 +262,24 @@ impl Driver {
     /// Ends traces of which nothing is heard any more, and the oldest when there are too many.
     fn retire(&mut self, found: &mut Vec<Found>) {
         while let Some(index) = self.open.iter().position(|open| open.is_stale(self.seen, STALE_LINES)) {
-            self.close(index, false, found);
+            self.close(index, Ending::Plain, found);
         }
         while self.open.len() > MAX_OPEN || self.open.iter().map(Contest::bytes).sum::<usize>() > MAX_OPEN_BYTES {
-            self.close(0, true, found);
+            self.close(0, Ending::Cut, found);
         }
     }
 
     /// Ends one trace and feeds its held lines to the others.
-    fn close(&mut self, index: usize, cut: bool, found: &mut Vec<Found>) {
-        let released = self.end(index, cut, found);
+    fn close(&mut self, index: usize, end: Ending, found: &mut Vec<Found>) {
+        let released = self.end(index, end, found);
         self.feed(released, found);
     }
 
     /// Ends one trace and returns the lines it gives back.
-    fn end(&mut self, index: usize, cut: bool, found: &mut Vec<Found>) -> Vec<Item> {
+    fn end(&mut self, index: usize, end: Ending, found: &mut Vec<Found>) -> Vec<Item> {
         let open = self.open.remove(index);
         let route = open.route().cloned();
-        let Closed { found: trace, released } = open.close(cut);
+        let Closed { found: trace, released } = open.close(end);
         if let (Some(trace), Some(route)) = (&trace, route) {
             self.forget_through(trace.last_line, &route.key);
             let covers = |item: &Item| {

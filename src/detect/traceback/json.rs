@@ -14,7 +14,9 @@ use crate::detect::{Language, Trace, TraceFrame};
 
 /// Lines that may carry a trace in a field (structlog, python-json-logger, zap, zerolog, pino, winston, logstash, log4j).
 pub(super) const STARTERS: &[&str] = &[
-    r#""[A-Za-z_.@]*(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|Exception|traceback|backtrace|errorVerbose|error_detail|throwable|thrown|@x)"\s*:\s*["\[{]"#,
+    // A record inside another (docker's `json-file`) has its quotes escaped.
+    r#"(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|Exception|traceback|backtrace|errorVerbose|error_detail|throwable|thrown|"@x)\\*"\s*:\s*\\*["\[{]"#,
+    r#""trace"\s*:\s*\["#,
     r#"\b(?:stack|stacktrace|stack_trace|exc_info|exception|traceback|backtrace)=["']"#,
 ];
 
@@ -31,6 +33,7 @@ const STACK_FIELDS: &[&str] = &[
     "errorverbose",
     "error_detail",
     "throwable",
+    "trace",
     "@x",
     "extendedstacktrace",
     "thrown",

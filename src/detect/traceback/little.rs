@@ -44,6 +44,17 @@ pub(super) enum Offered {
     Full,
 }
 
+/// How a trace ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By itself, by another line, by silence.
+    Plain,
+    /// Something else than the trace itself ended it.
+    Cut,
+    /// With the text of the field that holds it.
+    Whole,
+}
+
 /// How a little stream's lines are told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
@@ -175,9 +186,19 @@ impl Little {
         self.held.into_iter().map(|(item, _)| item).collect()
     }
 
-    /// Ends the trace. `cut` says that something else than the trace itself ended it.
-    pub(super) fn close(self, cut: bool) -> Closed {
-        let Self { route: _, unproven, grammar: _, trace, fields, before, mut taken, held, bytes: _ } = self;
+    /// Ends the trace.
+    pub(super) fn close(self, end: Ending) -> Closed {
+        let Self { route: _, unproven, grammar: _, mut trace, mut fields, before, mut taken, mut held, bytes: _ } =
+            self;
+        if trace.claims_held(end == Ending::Whole) {
+            let last = held.iter().rposition(|(_, text)| !text.trim().is_empty()).map_or(0, |last| last + 1);
+            let blank = held.split_off(last);
+            taken.append(&mut held);
+            held = blank;
+        }
+        for (name, value) in trace.fields() {
+            fields.insert(name, value);
+        }
         let Some(reading) = trace.finish().filter(|_| !unproven || taken.len() > 1) else {
             let released = taken.into_iter().chain(held).map(|(item, _)| item).collect();
             return Closed { found: None, released };
@@ -185,7 +206,7 @@ impl Little {
         let last = reading.last_line.unwrap_or_else(|| taken.last().map_or(0, |(item, _)| item.line.number));
         let split = taken.partition_point(|(item, _)| item.line.number <= last);
         let rest = taken.split_off(split.max(1));
-        let found = found(reading, fields, &before, &taken, cut);
+        let found = found(reading, fields, &before, &taken, end == Ending::Cut);
         let released = rest.into_iter().chain(held).map(|(item, _)| item).collect();
         Closed { found: Some(found), released }
     }

@@ -36,8 +36,10 @@ mod prefix;
 mod python;
 mod python_boxes;
 mod python_cells;
+mod python_elastic;
 mod python_fault;
 mod python_group;
+mod python_printed;
 mod python_pytest;
 mod python_report;
 mod python_syntax;
@@ -47,6 +49,8 @@ mod rust;
 mod shell;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
+
+use std::collections::BTreeMap;
 
 use super::line::TextLine;
 use super::{Language, Trace};
@@ -76,6 +80,18 @@ pub trait Grammar: Send + Sync {
 pub trait OpenTrace: Send {
     /// Offers the next line of the same little stream.
     fn push(&mut self, line: &TextLine) -> Next;
+
+    /// Whether the held lines are part of the trace after all, now that it is over. `whole` says that nothing else can stand
+    /// behind it: the trace is the text of a field.
+    fn claims_held(&mut self, whole: bool) -> bool {
+        let _ = whole;
+        false
+    }
+
+    /// What the report says of the process that failed (`rank`, `exitcode`), in the words of a detection's captures.
+    fn fields(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// Ends the trace. `None` when the lines were no trace after all.
     fn finish(self: Box<Self>) -> Option<Reading>;

@@ -2,13 +2,17 @@
 //!
 //! Format: `traceback.TracebackException.format` of CPython 3.8 to 3.14.
 
+use std::collections::BTreeMap;
+
 use super::python_boxes::Boxed;
-use super::python_cells::Cells;
+use super::python_cells::{self, Cells};
+use super::python_elastic;
 use super::python_fault::Fault;
 use super::python_group;
+use super::python_printed::Printed;
 use super::python_pytest::Failure;
 use super::python_report::{Link, Report};
-use super::python_syntax::{self as syntax, Shape};
+use super::python_syntax::{self as syntax, FrameLine, Shape};
 use super::{Grammar, Next, OpenTrace, Reading};
 use crate::detect::Language;
 use crate::detect::line::TextLine;
@@ -16,7 +20,11 @@ use crate::detect::line::TextLine;
 /// Lines of other writers that may stand between two lines of a trace.
 const MAX_FOREIGN: usize = 16;
 /// Lines behind an exception's line that may turn out to be its message.
-const MAX_MESSAGE_HELD: usize = 48;
+const MAX_MESSAGE_HELD: usize = 32;
+/// Lines that a logger's record may add to an exception's line, where records stand in front of the trace and behind it.
+const MAX_NOTES: usize = 12;
+/// Lines between the exception that says that a notebook's cell has failed and the cell's own report: the cell's source.
+const MAX_CELL: usize = 1_000;
 /// Lines of a report that is framed by two rules (torchrun's table of failures).
 const MAX_BOX: usize = 600;
 
@@ -34,6 +42,8 @@ impl Grammar for Python {
             r#"File "[^"]+", line [0-9]+"#,
             "Fatal Python error: ",
             r"Timeout \([0-9]+:[0-9][0-9]:[0-9][0-9]",
+            r"(?:Cell|Input) In ?\[[0-9]+\]",
+            "ImportError while loading conftest '",
             "___ .+ ___",
         ]
     }
@@ -44,11 +54,7 @@ impl Grammar for Python {
             Shape::GroupHeader => Some(Box::new(Plain::at_group(line))),
             // Only the location of a syntax error stands without a header.
             Shape::Frame(frame) if frame.function.is_none() && frame.bare => {
-                let mut plain = Plain::new(line.number, 0);
-                plain.headless = true;
-                plain.report.begin(Link::First, 0);
-                plain.report.frame(frame.into_trace_frame());
-                Some(Box::new(plain))
+                Some(Box::new(Plain::at_location(line.number, frame)))
             }
             _ => open_other(before, line),
         }
@@ -66,6 +72,16 @@ fn open_other(before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>
     if let Some(fault) = Fault::open(line) {
         return Some(Box::new(fault));
     }
+    if let Some(printed) = Printed::open(before, line) {
+        return Some(Box::new(printed));
+    }
+    if let Some((front, place)) = line.text.split_once("]: ")
+        && let Shape::Frame(frame) = syntax::shape(place)
+        && frame.function.is_none()
+        && syntax::is_prompt(&format!("{front}]: "))
+    {
+        return Some(Box::new(Plain::at_location(line.number, frame)));
+    }
     Failure::open(line).map(|failure| Box::new(failure) as Box<dyn OpenTrace>)
 }
 
@@ -77,8 +93,10 @@ enum State {
     Message,
     /// Behind a line that says how the next exception follows from the last.
     Link(Link),
-    /// Inside a report that is framed by two rules.
-    Box { lines: usize },
+    /// Inside a report that is framed by two rules of one kind.
+    Box { lines: usize, rule: char, of: usize },
+    /// Behind the exception that says that a notebook's cell has failed.
+    Cell { lines: usize },
 }
 
 /// A traceback as the interpreter prints it, with chains, groups and quoted tracebacks.
@@ -99,6 +117,14 @@ struct Plain {
     held: Vec<String>,
     /// Lines of the message that were taken, the first one included.
     message_lines: usize,
+    /// The report of a notebook's cell; it has `report` then.
+    cells: Option<Box<Cells>>,
+    /// Lines in front of the trace with their numbers folded: what looks like them is no message.
+    earlier: Vec<String>,
+    /// The trace stands below a logger's record, whose beginning looks like this.
+    record: Option<String>,
+    /// A record of the same logger has ended the trace.
+    ended_by_record: bool,
 }
 
 impl Plain {
@@ -114,12 +140,28 @@ impl Plain {
             depth: 0,
             held: Vec::new(),
             message_lines: 0,
+            cells: None,
+            earlier: Vec::new(),
+            record: None,
+            ended_by_record: false,
         }
+    }
+
+    /// Opens at the location of a syntax error.
+    fn at_location(number: u64, frame: FrameLine<'_>) -> Self {
+        let mut plain = Self::new(number, 0);
+        plain.headless = true;
+        plain.report.begin(Link::First, 0);
+        plain.report.frame(frame.into_trace_frame());
+        plain
     }
 
     fn at_header(before: &[TextLine], number: u64, indent: usize) -> Self {
         let mut plain = Self::new(number, indent);
         plain.report.begin(Link::First, 0);
+        plain.earlier =
+            before.iter().map(|line| syntax::skeleton(&line.text)).filter(|line| !line.is_empty()).collect();
+        plain.record = before.last().filter(|line| syntax::is_log(&line.text)).map(|line| record_head(&line.text));
         if let [.., name, quote] = before
             && let Some(exception) = syntax::remote_traceback(&name.text)
             && syntax::is_quote(&quote.text)
@@ -156,7 +198,8 @@ impl Plain {
             State::Frames => self.read_frames(text),
             State::Message => self.read_message(text),
             State::Link(link) => self.read_link(text, link),
-            State::Box { lines } => self.read_box(text, lines),
+            State::Box { lines, rule, of } => self.read_box(text, lines, rule, of),
+            State::Cell { lines } => self.read_cell(text, lines),
         }
     }
 
@@ -176,7 +219,10 @@ impl Plain {
                     return Next::End;
                 }
                 self.report.exception(name, message);
-                self.state = State::Message;
+                self.state = match name.rsplit('.').next() {
+                    Some("CellExecutionError" | "PapermillExecutionError") => State::Cell { lines: 0 },
+                    _ => State::Message,
+                };
                 self.message_lines = 1;
                 self.take()
             }
@@ -202,6 +248,9 @@ impl Plain {
         if syntax::is_quoted_traceback(text) {
             return self.nest(syntax::indent(text));
         }
+        if self.in_definition() {
+            return self.read_definition(text);
+        }
         match syntax::shape(text) {
             Shape::Header { indent } if self.introduces_nested() => self.nest(indent),
             Shape::Header { .. } | Shape::GroupHeader => Next::End,
@@ -221,12 +270,24 @@ impl Plain {
                 && self.report.message_is_empty()
                 && syntax::is_rule(text) =>
             {
-                self.state = State::Box { lines: 0 };
+                let rule = text.trim_start().chars().next().unwrap_or_default();
+                self.state = State::Box { lines: 0, rule, of: self.report.current() };
                 self.take()
             }
-            _ if self.held.is_empty() && syntax::is_known_continuation(text) => self.message_line(text),
+            _ if self.held.iter().all(|held| held.trim().is_empty() || syntax::is_short_rule(held))
+                && syntax::is_known_continuation(text) =>
+            {
+                self.message_line(text)
+            }
+            _ if syntax::is_short_rule(text) => self.hold(text, MAX_MESSAGE_HELD),
             _ if self.continues_message(text) => self.message_line(text),
-            _ if syntax::is_log(text) => Next::End,
+            _ if syntax::is_log(text) || syntax::begins_prompt(text) => {
+                self.ended_by_record = self.record.as_deref() == Some(record_head(text).as_str());
+                Next::End
+            }
+            // What `stack_info=True` adds.
+            _ if text == "Stack (most recent call last):" => Next::End,
+            _ if syntax::is_progress(text) || self.earlier.contains(&syntax::skeleton(text)) => Next::End,
             _ => self.hold(text, MAX_MESSAGE_HELD),
         }
     }
@@ -312,16 +373,86 @@ impl Plain {
         }
     }
 
-    fn read_box(&mut self, text: &str, lines: usize) -> Next {
-        if lines >= MAX_BOX || matches!(syntax::shape(text), Shape::Header { .. }) {
+    fn read_box(&mut self, text: &str, lines: usize, rule: char, of: usize) -> Next {
+        if lines >= MAX_BOX {
             return Next::End;
         }
-        self.report.message_line(text);
-        if syntax::is_rule(text) && text.trim_start().starts_with('=') && lines > 0 {
+        self.report.message_line_of(of, text);
+        if syntax::is_rule(text) && text.trim_start().starts_with(rule) && lines > 0 {
             return Next::TakeAndEnd;
         }
-        self.state = State::Box { lines: lines + 1 };
+        // The failed process's own report, where it has left one.
+        match syntax::shape(text) {
+            _ if text.trim_start().starts_with("traceback : Traceback (most recent call last):") => {
+                self.report.begin(Link::Nested, self.depth);
+            }
+            Shape::Frame(frame) if self.report.current() > of => self.report.frame(frame.into_trace_frame()),
+            Shape::Exception { name, message }
+                if self.report.current() > of
+                    && self.report.exception_name().is_none()
+                    && syntax::indent(text) <= 2
+                    && syntax::is_exception_name(name) =>
+            {
+                self.report.exception(name, message);
+            }
+            Shape::Header { .. } if self.report.current() == of => return Next::End,
+            _ => {}
+        }
+        self.state = State::Box { lines: lines + 1, rule, of };
         self.take()
+    }
+
+    /// Waits for the cell's own report; in between stand the cell's source and its output.
+    fn read_cell(&mut self, text: &str, lines: usize) -> Next {
+        if let Some(name) = python_cells::header(text) {
+            let report = std::mem::take(&mut self.report);
+            self.cells = Some(Box::new(Cells::quoted(report, name, self.first_line)));
+            return self.take();
+        }
+        if matches!(syntax::shape(text), Shape::Header { .. } | Shape::GroupHeader) {
+            // The cell's report in the interpreter's own form.
+            return self.nest(syntax::indent(text));
+        }
+        self.state = State::Cell { lines: lines + 1 };
+        if lines == 0 && !text.trim().is_empty() && !syntax::is_rule(text) && !text.starts_with("---") {
+            self.state = State::Message;
+            return self.read_message(text);
+        }
+        if syntax::link(text).is_some() {
+            self.state = State::Message;
+            return self.read_message(text);
+        }
+        self.hold(text, MAX_CELL)
+    }
+
+    /// Whether the message quotes where a TensorFlow operation was defined.
+    fn in_definition(&self) -> bool {
+        self.report.message_of(self.report.current()).iter().any(|line| line.starts_with("Detected at node "))
+    }
+
+    /// Frames of such a definition belong to the exception itself, and so does all that follows.
+    fn read_definition(&mut self, text: &str) -> Next {
+        match syntax::shape(text) {
+            Shape::Frame(frame) => {
+                self.report.frame(frame.into_trace_frame());
+                self.message_line(text)
+            }
+            Shape::Header { .. } | Shape::GroupHeader => Next::End,
+            Shape::Blank => self.hold(text, 2),
+            _ if syntax::is_log(text) && !text.starts_with('[') => Next::End,
+            _ if self.message_lines > MAX_BOX => Next::End,
+            // Behind the definition stand the operation, its error and the node's name.
+            _ if syntax::indent(text) > 0
+                || ["Node: ", "Detected at node ", "Original stack trace for ", "(0) ", "(1) "]
+                    .iter()
+                    .any(|s| text.starts_with(s))
+                || text.ends_with("derived errors ignored.")
+                || text.ends_with("successful operations.") =>
+            {
+                self.message_line(text)
+            }
+            _ => self.hold(text, 4),
+        }
     }
 
     /// A line of an exception group's tree, with the tree's drawing taken off.
@@ -366,14 +497,45 @@ impl Plain {
 impl OpenTrace for Plain {
     fn push(&mut self, line: &TextLine) -> Next {
         let text = line.text.trim_end();
-        if self.group { self.read_group(text) } else { self.read(text) }
+        match &mut self.cells {
+            Some(cells) => cells.push(line),
+            None if self.group => self.read_group(text),
+            None => self.read(text),
+        }
+    }
+
+    fn claims_held(&mut self, whole: bool) -> bool {
+        let notes = self.held.iter().filter(|line| !line.trim().is_empty()).count();
+        let claims = self.state == State::Message
+            && notes > 0
+            && self.message_lines != usize::MAX
+            && (whole || (self.ended_by_record && self.held.len() <= MAX_NOTES));
+        if claims {
+            for line in std::mem::take(&mut self.held) {
+                self.report.message_line(&line);
+            }
+        }
+        claims
+    }
+
+    fn fields(&self) -> BTreeMap<String, String> {
+        python_elastic::first_failure(self.report.message_of(0))
     }
 
     fn finish(self: Box<Self>) -> Option<Reading> {
+        let first_line = self.first_line;
+        if let Some(cells) = self.cells {
+            return cells.finish().map(|reading| Reading { first_line, ..reading });
+        }
         if self.headless && !self.report.has_exception() {
             return None;
         }
         let trace = self.report.into_trace()?;
-        Some(Reading { trace, first_line: self.first_line, last_line: None })
+        Some(Reading { trace, first_line, last_line: None })
     }
+}
+
+/// The beginning of a log record, as far as records of one logger look alike.
+fn record_head(text: &str) -> String {
+    syntax::skeleton(text).chars().take(8).collect()
 }

@@ -36,6 +36,7 @@ struct Segment {
 pub(super) struct Report {
     frames: Vec<TraceFrame>,
     segments: Vec<Segment>,
+    headless: bool,
 }
 
 impl Report {
@@ -89,6 +90,39 @@ impl Report {
         }
     }
 
+    /// Adds a line to the message of the exception at `index`.
+    pub(super) fn message_line_of(&mut self, index: usize, line: &str) {
+        if let Some(segment) = self.segments.get_mut(index) {
+            segment.message.push(line.to_owned());
+        }
+    }
+
+    /// Index of the exception that was begun last.
+    pub(super) fn current(&self) -> usize {
+        self.segments.len().saturating_sub(1)
+    }
+
+    /// Type of the exception that was begun last.
+    pub(super) fn exception_name(&self) -> Option<&str> {
+        self.segments.last()?.exception.as_deref()
+    }
+
+    /// The message of the exception at `index`, line by line.
+    pub(super) fn message_of(&self, index: usize) -> &[String] {
+        self.segments.get(index).map_or(&[], |segment| &segment.message)
+    }
+
+    /// Whether `text` names the exception that was begun last with its message.
+    pub(super) fn repeats_exception(&self, text: &str) -> bool {
+        let Some(rest) = self.exception_name().and_then(|name| text.strip_prefix(name)) else { return false };
+        rest.strip_prefix(": ").unwrap_or(rest) == self.last_message().first().map_or("", String::as_str)
+    }
+
+    /// The trace has lost its beginning.
+    pub(super) fn lost_head(&mut self) {
+        self.headless = true;
+    }
+
     /// Whether the exception that was begun last has no frames and no message yet.
     pub(super) fn awaits_frames(&self) -> bool {
         self.segments.last().is_some_and(|segment| segment.frames.is_empty() && segment.message.is_empty())
@@ -120,12 +154,12 @@ impl Report {
     }
 
     fn last_message(&self) -> &[String] {
-        self.segments.last().map_or(&[], |segment| &segment.message)
+        self.message_of(self.current())
     }
 
     /// The trace; `None` when neither a frame nor an exception has been read.
     pub(super) fn into_trace(self) -> Option<Trace> {
-        let Self { frames, segments } = self;
+        let Self { frames, segments, headless } = self;
         if frames.is_empty() && segments.iter().all(|segment| segment.exception.is_none()) {
             return None;
         }
@@ -151,7 +185,7 @@ impl Report {
             }
             cause_chain.extend(nested(index).filter_map(|segment| segment.exception.clone()));
         }
-        let cut = segments.last().is_some_and(|segment| segment.message.is_empty());
+        let cut = headless || segments.last().is_some_and(|segment| segment.message.is_empty());
         let segment = segments.into_iter().nth(reported)?;
         let message = segment.message.join("\n").trim_end().to_owned();
         Some(Trace {
