@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::super::little::MAX_LINES;
 use super::*;
@@ -121,6 +122,206 @@ fn fields_of_the_prefix_are_told() {
         found[0].prefix.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let expected = [("node", "10.0.0.3"), ("pid", "7"), ("timestamp", "2026-11-21T10:00:00Z"), ("worker", "train")];
     assert_eq!(fields, expected);
+}
+
+/// What stands in front of each line, `%` for a number that moves, and what is told of it.
+const PREFIXES: &[(&str, &str)] = &[
+    ("[rank3]:", "rank=3"),
+    ("[Rank 3] ", "rank=3"),
+    ("rank3: ", "rank=3"),
+    ("[default3]:", "local_rank=3 role=default"),
+    ("  3: ", "rank=3"),
+    ("(f pid=47) ", "pid=47 worker=f"),
+    ("(pid=47, ip=10.0.0.7) ", "node=10.0.0.7 pid=47"),
+    ("[1,3]<stderr>:", "rank=3"),
+    ("[1,3]<node01>:", "node=node01 rank=3"),
+    ("[1,mpirank:3,algo-1]<stderr>:", "node=algo-1 rank=3"),
+    ("[prterun-n1-99@1,3]<stderr>: ", "rank=3"),
+    ("web-7d9f5-x7k2p app ", "container=app pod=web-7d9f5-x7k2p"),
+    ("web-7d9f5-x7k2p app | ", "container=app pod=web-7d9f5-x7k2p"),
+    ("[web-7d9f5-x7k2p] ", "pod=web-7d9f5-x7k2p"),
+    ("[pod/web-7d9f5-x7k2p/app] ", "container=app pod=web-7d9f5-x7k2p"),
+    ("2026-11-21T10:00:0%.1Z stderr F ", "timestamp=2026-11-21T10:00:02.1Z"),
+    ("2026-11-21T10:00:0%.1Z 01E ", "timestamp=2026-11-21T10:00:02.1Z"),
+    ("2026-11-21T10:00:0%.1Z ##[error]", "timestamp=2026-11-21T10:00:02.1Z"),
+    ("2026-11-21T10:00:0%Z train-job/algo-1 ", "service=train-job/algo-1 timestamp=2026-11-21T10:00:02Z"),
+    ("Nov 21 10:00:0%.123456 n1 train[47]: ", "node=n1 pid=47 program=train timestamp=Nov 21 10:00:02.123456"),
+    ("Nov 21 10:00:0% ", "timestamp=Nov 21 10:00:02"),
+    ("<11>1 2026-11-21T10:00:0%Z n1 train 47 - - ", "node=n1 pid=47 program=train timestamp=2026-11-21T10:00:02Z"),
+    (
+        "<11>1 2026-11-21T10:00:0%Z n1 train - ID47 [x@1 i=\"3\"] ",
+        "node=n1 program=train timestamp=2026-11-21T10:00:02Z",
+    ),
+    ("0|web  | ", "service=web"),
+    ("web │ ", "service=web"),
+    ("[web] ", "service=web"),
+    ("job7\t", "service=job7"),
+    ("node01.cluster: ", "node=node01.cluster"),
+    ("[gpu-01:3] ", ""),
+    ("12.3% ", ""),
+    ("    | ", ""),
+    ("179527636%.5 ", "timestamp=1795276362.5"),
+    ("[2026-11-21 10:00:00,12%] [ERROR] [rank 3] ", "rank=3 timestamp=2026-11-21 10:00:00,122"),
+];
+
+#[test]
+fn prefixes_of_all_kinds_are_taken_off_and_told() {
+    let mut wrong = Vec::new();
+    for (prefix, expected) in PREFIXES {
+        for other in ["", "another writer\n"] {
+            let lines = ["step 1", "step 2"].into_iter().chain(KEY_ERROR.lines()).chain(["step 3", "step 4"]);
+            let text: String = lines
+                .enumerate()
+                .map(|(n, line)| {
+                    format!("{}{line}\n{}", prefix.replace('%', &n.to_string()), if n == 2 { other } else { "" })
+                })
+                .collect();
+            let found = read(&text);
+            let last = if other.is_empty() { 6 } else { 7 };
+            let told: Vec<String> =
+                found.iter().flat_map(|f| &f.prefix).map(|(name, value)| format!("{name}={value}")).collect();
+            let whole = found.len() == 1
+                && (found[0].first_line, found[0].last_line, found[0].trace.frames.len()) == (3, last, 1);
+            if !whole || told.join(" ") != *expected {
+                wrong.push(format!("{prefix:?} {other:?}: {told:?} {found:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn many_writers_print_through_each_other() {
+    for (prefix, ranks) in [
+        ("[rank#]: ", 64),
+        ("#: ", 64),
+        ("2026-11-21T10:00:00Z [rank#]: ", 64),
+        ("node#: ", 64),
+        ("[gpu-1:#] ", 64),
+        ("web-#  | ", 4),
+    ] {
+        let mut text = String::new();
+        for line in KEY_ERROR.lines() {
+            for rank in 0..ranks {
+                let _ = writeln!(text, "{}{line}", prefix.replace('#', &rank.to_string()));
+            }
+        }
+        let found = read(&text);
+        assert_eq!(found.len(), ranks, "{prefix}");
+        assert!(
+            found.iter().all(|f| f.trace.frames.len() == 1 && f.trace.exception.as_deref() == Some("KeyError")),
+            "{prefix}"
+        );
+    }
+}
+
+#[test]
+fn a_prefix_of_the_first_line_alone_is_taken_off() {
+    for prefix in [
+        "[rank3]: ",
+        "2026-11-21T10:00:00Z ",
+        "ERROR:root:",
+        "[2026-11-21 10:00:00,1: ERROR/Main] ",
+        "11/21/2026 10:00:00 - ERROR - x - ",
+    ] {
+        assert_eq!(told(&format!("step 1\n{prefix}{KEY_ERROR}step 2\n")), ["2-5 KeyError: 0 (1 frames)"], "{prefix}");
+    }
+}
+
+#[test]
+fn pieces_of_a_line_are_put_together() {
+    let record = serde_json::json!({"message": "failed", "exc_info": KEY_ERROR, "rank": 3}).to_string();
+    let (a, b) = record.split_at(60);
+    let docker =
+        |text: &str| format!("{{\"log\":{},\"stream\":\"stderr\",\"time\":\"t\"}}\n", Value::String(text.to_owned()));
+    for text in [
+        format!(
+            "2026-11-21T10:00:00Z stderr P {a}\n2026-11-21T10:00:00Z stdout F hello\n2026-11-21T10:00:00Z stderr F {b}\n"
+        ),
+        format!(
+            "{}{{\"log\":\"hello\\n\",\"stream\":\"stdout\",\"time\":\"t\"}}\n{}",
+            docker(a),
+            docker(&format!("{b}\n"))
+        ),
+    ] {
+        let found = read(&text);
+        assert_eq!(found.len(), 1, "{text}");
+        assert_eq!((found[0].first_line, found[0].last_line), (1, 3), "{text}");
+        assert_eq!(found[0].prefix.get("rank").map(String::as_str), Some("3"));
+    }
+}
+
+#[test]
+fn structured_records_say_where_they_come_from() {
+    let rows = [
+        (
+            serde_json::json!({"level": 50, "time": 17, "pid": 4, "hostname": "n1", "err": {"stack": KEY_ERROR}}),
+            "level=error node=n1 pid=4 timestamp=17",
+        ),
+        (
+            serde_json::json!({"severity": "ERROR", "textPayload": KEY_ERROR, "resource": {"labels": {"pod_name": "w-1", "container_name": "app"}}}),
+            "container=app level=ERROR pod=w-1",
+        ),
+        (
+            serde_json::json!({"@timestamp": "t", "log.level": "error", "error": {"stack_trace": KEY_ERROR}, "host": {"name": "n1"}}),
+            "level=error node=n1 timestamp=t",
+        ),
+        (
+            serde_json::json!({"levelname": "ERROR", "exc_info": KEY_ERROR.lines().collect::<Vec<_>>(), "rank": 3}),
+            "level=ERROR rank=3",
+        ),
+        (
+            serde_json::json!({"log": KEY_ERROR, "kubernetes": {"pod_name": "w-1", "container_name": "app", "host": "n1"}}),
+            "container=app node=n1 pod=w-1",
+        ),
+    ];
+    for (record, expected) in rows {
+        let found = read(&format!("{record}\n"));
+        assert_eq!(found.len(), 1, "{record}");
+        assert_eq!(
+            (found[0].trace.exception.as_deref(), found[0].trace.frames.len()),
+            (Some("KeyError"), 1),
+            "{record}"
+        );
+        let told: Vec<String> = found[0].prefix.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(told.join(" "), expected);
+    }
+    for silent in
+        [r#"{"level":"info","error":null,"stack":"","errors":0}"#, r#"{"stack":["web","db"],"exception":"none"}"#]
+    {
+        assert_eq!(told(silent), [] as [&str; 0], "{silent}");
+    }
+}
+
+#[test]
+fn records_of_one_line_each_and_escaped_line_ends_hold_a_trace() {
+    let records: String = KEY_ERROR
+        .lines()
+        .flat_map(|line| ["w-1", "w-2"].map(|pod| format!("{}\n", serde_json::json!({"message": line, "pod": pod}))))
+        .collect();
+    assert_eq!(told(&records), ["1-7 KeyError: 0 (1 frames)", "2-8 KeyError: 0 (1 frames)"]);
+    let one_line = KEY_ERROR.trim_end();
+    for text in [
+        format!("Nov 21 10:00:00 n1 app[4]: {}", one_line.replace('\n', "#012")),
+        format!("ERROR failed {{'exc': '{}', 'a': 1}}", one_line.replace('\n', "\\n")),
+    ] {
+        assert_eq!(told(&text), ["1-1 KeyError: 0 (1 frames)"], "{text}");
+    }
+}
+
+#[test]
+fn a_living_childs_trace_is_told_soon() {
+    let mut driver = Driver::new(&[]);
+    for (name, before, after) in [
+        ("a record", "", "2026-11-21 10:00:00 INFO next\n"),
+        ("what was printed before", "fetched 3 pages\n", "fetched 4 pages\n"),
+        ("progress", "", "step 4 loss 1.25\n"),
+    ] {
+        let mut found = push_all(&mut driver, &format!("{before}{KEY_ERROR}"));
+        assert!(found.is_empty(), "{name}");
+        found.extend(push_all(&mut driver, after));
+        assert_eq!((found.len(), driver.idle()), (1, true), "{name}");
+    }
 }
 
 #[test]

@@ -170,6 +170,9 @@ fn fields_of(head: &str) -> Fields {
     static RANK: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\brank[ :=_-]?(\d+)\b"));
     static SERVICE: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^\[([A-Za-z][\w.-]*)\] $|^([A-Za-z][\w./-]*)[ \t]*[|│]? ?$"));
+    static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?i)^(?:trace|debug|info|notice|warn|warning|error|err|critical|fatal|severe|panic|stderr|stdout)$")
+    });
     let mut fields = Fields::new();
     let mut tell = |name: &str, value: &str| {
         fields.insert(name.to_owned(), value.to_owned());
@@ -180,8 +183,9 @@ fn fields_of(head: &str) -> Fields {
     if let Some(rank) = RANK.captures(head) {
         tell("rank", group(&rank, 1));
     }
-    if let Some(c) = SERVICE.captures(head) {
-        tell("service", c.get(1).or(c.get(2)).map_or("", |m| m.as_str()));
+    let service = SERVICE.captures(head).and_then(|c| c.get(1).or(c.get(2))).map_or("", |m| m.as_str());
+    if !service.is_empty() && !LEVEL.is_match(service) {
+        tell("service", service);
     }
     fields
 }

@@ -356,6 +356,12 @@ impl Plain {
                 self.take()
             }
             _ if self.quoted && syntax::is_quote(text) => self.take(),
+            // `ray::f() (pid=47)` in place of the header: the chain is that of the remote task.
+            _ if text.starts_with("ray::") => {
+                self.report.begin(Link::NestedChain, self.depth);
+                self.state = State::Frames;
+                self.take()
+            }
             Shape::Frame(frame) => {
                 self.report.begin(link, self.depth);
                 self.report.frame(frame.into_trace_frame());
@@ -539,3 +545,7 @@ impl OpenTrace for Plain {
 fn record_head(text: &str) -> String {
     syntax::skeleton(text).chars().take(8).collect()
 }
+
+#[cfg(test)]
+#[path = "python_tests.rs"]
+mod tests;

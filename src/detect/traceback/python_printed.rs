@@ -43,9 +43,14 @@ impl Printed {
             2 => true,
             _ => return None,
         };
-        // A stack that was printed on purpose, or a dump of all threads.
-        let above = before.iter().rev().find(|line| !beheaded || syntax::indent(&line.text) < 2);
-        if above.is_some_and(|line| line.text.trim_end().ends_with("):") && line.text.contains("(most recent call ")) {
+        let mut above = before.iter().rev().map(|line| line.text.trim_end());
+        let above = above.find(|text| !(text.is_empty() && !beheaded || syntax::indent(text) > 3 || is_source(text)));
+        // A stack that was printed on purpose, a dump of all threads, one that has been given up already.
+        let given_up = |text: &str| {
+            (text.ends_with("):") && text.contains("(most recent call "))
+                || matches!(syntax::shape(text), Shape::Frame(frame) if frame.function.is_some())
+        };
+        if above.is_some_and(given_up) {
             return None;
         }
         let mut report = Report::default();

@@ -78,7 +78,9 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
             return Shape::Header { indent: 0 };
         }
         // A progress bar that does not end its line, a record whose message the traceback is part of.
-        if (front.ends_with(']') && front.contains("%|")) || (front.ends_with(' ') && is_log(front)) {
+        if (front.ends_with(']') && front.contains("%|"))
+            || (front.ends_with(' ') && is_log(front) && front.contains(char::is_alphanumeric))
+        {
             return Shape::Header { indent: 0 };
         }
         return Shape::Other;
