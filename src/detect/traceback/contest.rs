@@ -69,14 +69,20 @@ impl Contest {
         self.ways.iter().filter_map(Little::oldest).min()
     }
 
-    /// Offers a line to every way that sees it. Lines that a dropped way had held are added to `released`.
+    /// Offers a line to the ways that take most off it. Lines that a dropped way had held are added to `released`.
     pub(super) fn offer(&mut self, item: &Item, released: &mut Vec<Item>) -> Outcome {
-        let mut order: Vec<(usize, usize)> =
+        let mut seeing: Vec<(usize, usize)> =
             self.ways.iter().enumerate().filter_map(|(index, way)| Some((way.text_of(item)?.len(), index))).collect();
-        order.sort_unstable();
+        seeing.sort_unstable();
+        let nearest = seeing.first().map_or(0, |&(rest, _)| rest);
         let mut held = false;
-        let mut refused = Vec::new();
-        for (_, index) in order {
+        let mut dropped = Vec::new();
+        for &(rest, index) in &seeing {
+            if rest > nearest {
+                // The prefix is on this line too: a way that does not take it off reads it as text.
+                dropped.push(index);
+                continue;
+            }
             let Some(way) = self.ways.get_mut(index) else { continue };
             let Some(text) = way.text_of(item).map(str::to_owned) else { continue };
             let outcome = match way.offer(item, text) {
@@ -85,7 +91,7 @@ impl Contest {
                     continue;
                 }
                 Offered::Refused => {
-                    refused.push(index);
+                    dropped.push(index);
                     continue;
                 }
                 Offered::Taken => Outcome::Kept,
@@ -95,19 +101,22 @@ impl Contest {
             self.decide(index, item, released);
             return outcome;
         }
-        if refused.len() == self.ways.len() {
+        self.undecided += 1;
+        if held {
+            return Outcome::Kept;
+        }
+        if dropped.len() == self.ways.len() {
             return Outcome::Refused;
         }
-        refused.sort_unstable();
-        for index in refused.into_iter().rev() {
+        dropped.sort_unstable();
+        for index in dropped.into_iter().rev() {
             let way = self.ways.remove(index);
             // Another way has seen some of them too.
             let unseen = |held: &Item| self.ways.iter().all(|way| way.route.text_of(&held.layers).is_none());
             released.extend(way.into_held().into_iter().filter(unseen));
         }
         sort(released);
-        self.undecided += 1;
-        if held { Outcome::Kept } else { Outcome::Foreign }
+        Outcome::Foreign
     }
 
     /// Ends the trace: the surest way that has read one tells it.
