@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and files that decide and never act.
-const PURE: [&str; 24] = [
+const PURE: [&str; 27] = [
     "config",
     "detect",
     "exit.rs",
@@ -27,6 +27,9 @@ const PURE: [&str; 24] = [
     "monitor/memory.rs",
     "monitor/obey.rs",
     "monitor/picture.rs",
+    "monitor/book.rs",
+    "monitor/gathering.rs",
+    "monitor/live.rs",
     "monitor/settle.rs",
     "monitor/state.rs",
     "monitor/status.rs",

@@ -14,6 +14,7 @@ mod globs;
 mod healing;
 mod interpolate;
 mod keys;
+mod log_globs;
 mod model;
 mod parse;
 mod phases;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use convert::convert;
 pub use detector_model::*;
+pub use log_globs::LogGlobs;
 pub use model::*;
 pub use parse::{decode, defaults, parse, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};

@@ -3,6 +3,7 @@
 mod category;
 mod fingerprint;
 pub mod judge;
+pub mod order;
 mod record;
 mod redact;
 mod redact_rules;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::command::ControlCommand;
+use super::memory::FileId;
 use super::status::ProcessIdentity;
 use super::todo::TodoId;
 use crate::config::Config;
@@ -23,8 +24,8 @@ pub enum Event {
         /// How.
         seen: Seen,
     },
-    /// Part of a stream was scanned.
-    Scanned(Box<ScanReport>),
+    /// Parts of streams were scanned: all of one turn, in the order in which they arrived.
+    Scanned(Vec<ScanReport>),
     /// All streams of an ended child have been read to their ends.
     Drained {
         /// Which.
@@ -92,12 +93,16 @@ pub struct ScanReport {
     pub child: ChildNo,
     /// Detections, in order.
     pub detections: Vec<Detection>,
+    /// When the first byte of each of them arrived, in an order over all streams of this monitor.
+    pub arrived: Vec<u64>,
     /// Detections beyond those, only counted.
     pub counted: BTreeMap<DetectorName, u64>,
     /// Last value of each metric.
     pub metrics: Vec<(DetectorName, String)>,
     /// Where the stream stands now.
     pub position: Position,
+    /// The file that this is a position of, where files come and go.
+    pub file: Option<FileId>,
     /// Lines of the stream so far.
     pub lines: u64,
     /// Whether anything was read.

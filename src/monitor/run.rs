@@ -121,10 +121,9 @@ impl Monitor {
                     self.pending.extend(event);
                     self.after_try(&intent.todo, now);
                 }
-                Effect::FlushSilence(stream) => {
-                    if let Some(report) = self.streams.flush_silence(&stream) {
-                        self.scanned(report);
-                    }
+                Effect::FlushSilence(streams) => {
+                    let reports = self.streams.flush_silence(&streams);
+                    self.scanned(reports);
                 }
                 Effect::Drain(child) => self.streams.begin_drain(child),
                 Effect::ReadConfig { command } => {
@@ -167,9 +166,11 @@ impl Monitor {
         }
     }
 
-    fn scanned(&mut self, mut report: super::event::ScanReport) {
-        report.detections.iter_mut().for_each(|detection| self.hands.redact_detection(detection));
-        self.pending.push_back(Event::Scanned(Box::new(report)));
+    fn scanned(&mut self, mut reports: Vec<super::event::ScanReport>) {
+        for detection in reports.iter_mut().flat_map(|report| &mut report.detections) {
+            self.hands.redact_detection(detection);
+        }
+        self.pending.extend((!reports.is_empty()).then_some(Event::Scanned(reports)));
     }
 
     /// The one wait.
@@ -252,7 +253,7 @@ impl Monitor {
         }
         // A child's last words before its end: what was written first is read first.
         let (reports, troubles, drained) = self.streams.read_due(now.mono, &mut self.watch);
-        reports.into_iter().for_each(|report| self.scanned(report));
+        self.scanned(reports);
         for trouble in troubles {
             self.hands.complain(&trouble.to_string(), now.utc);
         }
@@ -314,7 +315,7 @@ impl Monitor {
         }
     }
 
-    /// Heartbeat: the picture, and how far the streams have been read.
+    /// Heartbeat: the picture, and how far the streams have been read and weighed.
     fn beat(&mut self) {
         let now = SystemClock::now();
         if now.mono.since(self.heartbeat) < self.state.config.monitor.poll_interval {
@@ -326,24 +327,12 @@ impl Monitor {
         }
         self.observe(now);
         self.take_commands(now);
-        self.remember_positions();
         let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
         if trouble.is_some() || self.state.warnings.contains_key("journal") {
             self.pending.push_back(Event::JournalState { trouble });
         }
         self.write_picture(Durability::Cached, now);
         self.hands.sweep(&self.state, now);
-    }
-
-    /// How far the streams have been read, unless something of that has not been weighed yet, as when the monitor leaves at
-    /// once: then the next one reads it again.
-    fn remember_positions(&mut self) {
-        if self.pending.iter().any(|event| matches!(event, Event::Scanned(_))) {
-            return;
-        }
-        for (stream, facts) in self.streams.positions() {
-            self.state.memory.streams.insert(stream, facts);
-        }
     }
 
     pub(super) fn write_picture(&mut self, durability: Durability, now: Now) {
@@ -407,7 +396,6 @@ impl Monitor {
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
         self.hands.end_jobs(now.utc);
-        self.remember_positions();
         if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
             self.hands.complain(&trouble, now.utc);
         }

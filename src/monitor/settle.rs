@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::effect::{Effect, Effects, Level};
 use super::event::ScanReport;
-use super::memory::{DetectorFacts, Gathering, IncidentNote, Memory, Phase, Then};
-use super::state::{LiveStream, State};
+use super::gathering::{count_one, merge};
+use super::memory::{DetectorFacts, Gathering, IncidentNote, Memory, Phase, StreamFacts, Then};
+use super::state::State;
 use super::todo::{IncidentChange, Todo};
 use crate::config::What;
 use crate::detect::{Detection, DetectorKind, Severity};
@@ -17,6 +18,8 @@ use crate::time::{Utc, Watched};
 const LONGEST_CASCADE: Duration = Duration::from_secs(30);
 /// An unterminated line or an open trace is taken for whole after this much silence, or `healing.settle_seconds` if longer.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+/// So much longer is waited where several streams have fallen silent.
+const TOGETHER: Duration = Duration::from_millis(200);
 /// An end so soon after an incident belongs to it …
 const EXIT_FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
 /// … and so does one after so few further lines.
@@ -28,16 +31,9 @@ impl State {
     /// Part of a stream was scanned.
     pub(super) fn scanned(&mut self, report: ScanReport, fx: &mut Effects) {
         let now = self.memory.watched;
-        let facts = self.memory.streams.entry(report.stream.clone()).or_default();
-        facts.position = report.position;
-        facts.lines = report.lines;
-        let live =
-            self.live.entry(report.stream).or_insert(LiveStream { last_output: now, open: false, caught_up: false });
-        if report.read_something {
-            live.last_output = now;
-        }
-        live.open = report.open;
-        live.caught_up = report.caught_up;
+        self.live.update(&report.stream, now, report.read_something, report.open, report.caught_up);
+        let facts = StreamFacts { position: report.position, lines: report.lines, file: report.file };
+        self.memory.streams.insert(report.stream, facts);
         if report.read_something {
             self.stalls.iter_mut().for_each(|stall| stall.on_output(now));
         }
@@ -51,8 +47,10 @@ impl State {
         if Some(report.child) != self.child_no() {
             return;
         }
-        for detection in report.detections {
-            self.detected(detection, report.child, fx);
+        let arrived = report.arrived.into_iter().map(Some).chain(std::iter::repeat(None));
+        for (detection, arrived) in report.detections.into_iter().zip(arrived) {
+            let arrived = arrived.map(|arrived| arrived.saturating_add(self.arrivals_before));
+            self.detected(detection, arrived, report.child, fx);
         }
         for (detector, count) in report.counted {
             self.count_totals(&detector, DetectorKind::Pattern, count);
@@ -76,11 +74,11 @@ impl State {
     }
 
     /// A detection is counted in the totals, weighed against `min_count`, and gathered.
-    fn detected(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
+    fn detected(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
         self.count_totals(&detection.detector, detection.kind, 1);
         self.touched = true;
         if self.fires(&detection.detector) {
-            self.gather(detection, child, fx);
+            self.gather(detection, arrived, child, fx);
         }
     }
 
@@ -130,7 +128,8 @@ impl State {
         })
     }
 
-    pub(super) fn gather(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
+    /// `arrived`: its place among all that arrived; `None` for what no stream has said, which comes after all that is there.
+    pub(super) fn gather(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
         let now = self.memory.watched;
         let utc = self.utc;
         if detection.kind == DetectorKind::ExitCode {
@@ -142,16 +141,18 @@ impl State {
                 Level::Warn,
                 format!("detected {}: {} (child {child}{place})", detection.detector, detection.message),
             );
-            Gathering { child, since: now, last: now, utc, candidates: Vec::new(), others: Vec::new() }
+            Gathering {
+                child,
+                since: now,
+                last: now,
+                utc,
+                candidates: Vec::new(),
+                arrived: Vec::new(),
+                others: Vec::new(),
+            }
         });
         gathering.last = now;
-        if gathering.candidates.len() < Gathering::MAX_CANDIDATES {
-            let bulk: usize =
-                gathering.candidates.iter().filter_map(|one| one.trace.as_ref()).map(|one| one.text.len()).sum();
-            gathering.candidates.push(within(detection, Gathering::MAX_BULK.saturating_sub(bulk)));
-        } else {
-            count_one(&mut gathering.others, &detection);
-        }
+        gathering.add(detection, arrived);
         self.touched = true;
     }
 
@@ -164,7 +165,7 @@ impl State {
         }
         let longest = gathering.since + settle + LONGEST_CASCADE;
         // A trace that is still being printed belongs to the cascade, unless every detection is to stand alone.
-        let open = !settle.is_zero() && self.live.values().any(|live| live.open);
+        let open = !settle.is_zero() && self.live.any_open();
         Some(if open { longest } else { (gathering.last + settle).min(longest) })
     }
 
@@ -292,13 +293,13 @@ impl State {
             return self.memory.incidents.iter().rposition(|note| of_child(&note));
         }
         if root.kind == DetectorKind::ExitCode && root.severity > Severity::Info {
-            let lines = self.memory.streams.get(&child.stream()).map_or(0, |facts| facts.lines);
+            let lines = |stream| self.memory.streams.get(stream).map_or(0, |facts| facts.lines);
             return self.memory.incidents.iter().rposition(|note| {
                 of_child(&note)
                     && note.incident.exit.is_none()
                     && note.incident.severity >= Severity::Error
                     && (now.since(note.last) <= EXIT_FOLLOWS_WITHIN
-                        || (lines.saturating_sub(note.last_line) <= EXIT_FOLLOWS_LINES
+                        || (lines(&note.incident.root.stream).saturating_sub(note.last_line) <= EXIT_FOLLOWS_LINES
                             && now.since(note.last) <= EXIT_FOLLOWS_SLOWLY))
             });
         }
@@ -321,7 +322,9 @@ impl State {
         others.into_iter().for_each(|other| merge(&mut note.counted, other));
         note.unwritten = true;
         note.last = now;
-        note.last_line = note.last_line.max(root.lines.1);
+        if note.incident.root.stream == root.stream {
+            note.last_line = note.last_line.max(root.lines.1);
+        }
         let total: u64 = note.counted.iter().map(|counted| counted.count).sum();
         if root.kind == DetectorKind::ExitCode
             && let Some(exit) = exit
@@ -372,17 +375,18 @@ impl State {
 
     pub(super) fn silence_deadline(&self) -> Option<Watched> {
         let silence = self.config.healing.settle.max(SHORTEST_SILENCE);
-        self.live.values().filter(|live| live.open && live.caught_up).map(|live| live.last_output + silence).min()
+        let (oldest, newest) = self.live.silent_since()?;
+        // Streams that fell silent together are dealt with together.
+        Some((oldest + silence + TOGETHER).min(newest + silence))
     }
 
     pub(super) fn flush_silent_streams(&mut self, fx: &mut Effects) {
         let silence = self.config.healing.settle.max(SHORTEST_SILENCE);
         let now = self.memory.watched;
-        for (stream, live) in &mut self.live {
-            if live.open && live.caught_up && now.since(live.last_output) >= silence {
-                live.open = false;
-                fx.push(Effect::FlushSilence(stream.clone()));
-            }
+        if self.silence_deadline().is_some_and(|deadline| now >= deadline) {
+            let since = Watched::from_millis(now.millis().saturating_sub(millis(silence)));
+            let silent = self.live.take_silent(since);
+            fx.list.extend((!silent.is_empty()).then_some(Effect::FlushSilence(silent)));
         }
     }
 
@@ -393,16 +397,20 @@ impl State {
 
     /// Stalls are judged only where all output has been read.
     pub(super) fn judge_stalls(&mut self, fx: &mut Effects) {
-        if self.memory.phase != Phase::Up || self.unseen.is_some() || !self.live.values().all(|live| live.caught_up) {
+        if self.memory.phase != Phase::Up || self.unseen.is_some() || !self.live.all_caught_up() {
             return;
         }
         let Some(child) = self.child_no() else { return };
         let now = self.memory.watched;
         let due: Vec<_> = self.stalls.iter_mut().filter_map(|stall| stall.due(now)).collect();
         for detection in due {
-            self.detected(detection, child, fx);
+            self.detected(detection, None, child, fx);
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Files of the application that the trace names, each once.
@@ -428,48 +436,6 @@ fn slim(incident: &Incident) -> Incident {
     slim.actions.clear();
     slim.recent_metric.clear();
     slim
-}
-
-/// The detection with as much of its trace as there is room for. What JSON would blow up is replaced on the way.
-fn within(mut detection: Detection, room: usize) -> Detection {
-    const ALWAYS: usize = 4 * 1024;
-    const FRAMES: usize = 64;
-    if let Some(trace) = &mut detection.trace {
-        let harmless = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
-        trace.text = trace.text.chars().map(harmless).collect();
-        let room = room.max(ALWAYS);
-        if trace.text.len() > room {
-            let end = (0..=room).rev().find(|at| trace.text.is_char_boundary(*at)).unwrap_or(0);
-            trace.text.truncate(end);
-            trace.cut = true;
-            // The innermost frames are at either end.
-            let surplus = trace.frames.len().saturating_sub(FRAMES);
-            if surplus > 0 && trace.in_app_top.is_none_or(|top| top < FRAMES / 2) {
-                trace.frames.truncate(FRAMES);
-            }
-        }
-    }
-    detection
-}
-
-fn count_one(counted: &mut Vec<Counted>, detection: &Detection) {
-    merge(
-        counted,
-        Counted {
-            detector: detection.detector.clone(),
-            kind: detection.kind,
-            count: 1,
-            message: detection.message.clone(),
-            line: detection.lines.0,
-        },
-    );
-}
-
-fn merge(counted: &mut Vec<Counted>, more: Counted) {
-    match counted.iter_mut().find(|other| other.detector == more.detector) {
-        Some(same) => same.count = same.count.saturating_add(more.count),
-        None => counted.push(more),
-    }
 }
 
 /// A detector's name as part of a folder's name: letters, digits, `.`, `_` and `-`, at most 60.

@@ -212,7 +212,7 @@ impl Monitor {
         let printed = Tail::open(self.layout.child_log(&living.run, living.child), 0).len().unwrap_or(0);
         let position = Position { consumed: printed, resume: printed, ..Position::START };
         let memory = &mut self.state.memory;
-        memory.streams.insert(living.child.stream(), StreamFacts { position, lines: 0 });
+        memory.streams.insert(living.child.stream(), StreamFacts { position, lines: 0, file: None });
         memory.child = Some(ChildFacts::new(living.child, self.started.utc));
         memory.phase = Phase::Starting;
     }

@@ -136,6 +136,19 @@ pub struct StreamStatus {
     pub lines: u64,
 }
 
+/// All streams of the child.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamTotals {
+    /// How many there are.
+    pub count: usize,
+    /// Bytes scanned.
+    pub bytes: u64,
+    /// Lines scanned.
+    pub lines: u64,
+    /// Those that cannot be read, at most 16, and why.
+    pub troubled: BTreeMap<StreamId, String>,
+}
+
 /// The whole picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateFile {
@@ -171,8 +184,11 @@ pub struct StateFile {
     pub env_overlay: BTreeMap<String, String>,
     /// Detectors.
     pub detectors: BTreeMap<DetectorName, DetectorStatus>,
-    /// Streams.
+    /// The child's own output and the first 16 others by name.
     pub streams: BTreeMap<StreamId, StreamStatus>,
+    /// All streams together.
+    #[serde(default)]
+    pub stream_totals: StreamTotals,
     /// Last incidents, newest last, at most 10.
     pub incidents: Vec<IncidentStatus>,
     /// Incidents of this run.

@@ -201,7 +201,11 @@ impl Streams {
     }
 
     /// Nothing has come for a while.
-    pub(super) fn flush_silence(&mut self, id: &StreamId) -> Option<ScanReport> {
+    pub(super) fn flush_silence(&mut self, ids: &[StreamId]) -> Vec<ScanReport> {
+        ids.iter().filter_map(|id| self.flush_one(id)).collect()
+    }
+
+    fn flush_one(&mut self, id: &StreamId) -> Option<ScanReport> {
         let stream = self.open.iter_mut().find(|stream| stream.source.stream == *id)?;
         let mut read = Read { caught_up: true, ..Read::default() };
         let before = stream.scanner.position();
@@ -212,16 +216,6 @@ impl Streams {
             report.open = false;
         }
         Some(report)
-    }
-
-    /// Positions of all streams, for a checkpoint.
-    pub(super) fn positions(&self) -> Vec<(StreamId, StreamFacts)> {
-        self.open
-            .iter()
-            .map(|stream| {
-                (stream.source.stream.clone(), StreamFacts { position: stream.scanner.position(), lines: stream.lines })
-            })
-            .collect()
     }
 }
 
@@ -323,7 +317,9 @@ impl Stream {
             detections: read.scanned.detections,
             counted: read.scanned.counted,
             metrics: read.scanned.progress.into_iter().collect(),
+            arrived: Vec::new(),
             position: self.scanner.position(),
+            file: None,
             lines: self.lines,
             read_something: read.bytes > 0,
             caught_up: read.caught_up,
@@ -340,7 +336,7 @@ mod tests {
     fn streams(log: &std::path::Path, position: Position) -> Streams {
         let mut streams = Streams::new(Arc::new(DetectorSet::compile(&[]).unwrap()), None);
         let source = StreamSource { stream: ChildNo(1).stream(), path: log.to_owned() };
-        streams.open(source, ChildNo(1), StreamFacts { position, lines: 0 }, &mut None);
+        streams.open(source, ChildNo(1), StreamFacts { position, lines: 0, file: None }, &mut None);
         streams
     }
 

@@ -415,6 +415,7 @@ mod tests {
             env_overlay: BTreeMap::from([("BATCH_SIZE".to_owned(), "4".to_owned())]),
             detectors: BTreeMap::new(),
             streams: BTreeMap::new(),
+            stream_totals: crate::monitor::status::StreamTotals::default(),
             incidents: vec![
                 IncidentStatus {
                     id: IncidentId::new("2026-11-21T10-34-56Z-error-exit"),
