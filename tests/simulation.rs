@@ -346,6 +346,7 @@ impl World {
             lines: to as u64,
             caught_up: true,
             open: false,
+            ended: false,
         }]))
     }
 

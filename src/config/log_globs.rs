@@ -14,8 +14,8 @@ const MAX_DEPTH: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub struct LogGlobs {
     globs: Vec<Compiled>,
-    /// A directory that is never looked into: our own.
-    skip: PathBuf,
+    /// Directories that are never looked into: our own.
+    skip: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ struct Compiled {
 }
 
 impl LogGlobs {
-    /// Compiles globs that were checked; `skip` is a directory that is never looked into.
-    pub fn new(globs: &[LogGlob], skip: PathBuf) -> Self {
+    /// Compiles globs that were checked; `skip` are directories that are never looked into.
+    pub fn new(globs: &[LogGlob], skip: Vec<PathBuf>) -> Self {
         Self { globs: globs.iter().filter_map(Compiled::new).collect(), skip }
     }
 
@@ -51,12 +51,12 @@ impl LogGlobs {
 
     /// Whether a file is meant.
     pub fn takes(&self, file: &Path) -> bool {
-        !file.starts_with(&self.skip) && self.globs.iter().any(|glob| glob.takes(file))
+        !self.skips(file) && self.globs.iter().any(|glob| glob.takes(file))
     }
 
     /// Whether files that are meant may lie in a directory or below it.
     pub fn enters(&self, directory: &Path) -> bool {
-        !directory.starts_with(&self.skip) && self.globs.iter().any(|glob| glob.enters(directory))
+        !self.skips(directory) && self.globs.iter().any(|glob| glob.enters(directory))
     }
 
     /// Whether files that are meant may lie in a directory itself.
@@ -66,6 +66,12 @@ impl LogGlobs {
             below.is_ok_and(|depth| glob.deep && depth >= glob.way.len() || depth == glob.way.len())
         };
         self.globs.iter().any(at_end)
+    }
+}
+
+impl LogGlobs {
+    fn skips(&self, path: &Path) -> bool {
+        self.skip.iter().any(|skip| path.starts_with(skip))
     }
 }
 
@@ -116,7 +122,7 @@ mod tests {
 
     fn globs(rest: &str) -> LogGlobs {
         let glob = LogGlob { pattern: rest.to_owned(), root: "/job".into(), rest: rest.to_owned() };
-        LogGlobs::new(&[glob], "/job/.sentry".into())
+        LogGlobs::new(&[glob], vec!["/job/.sentry".into()])
     }
 
     #[test]

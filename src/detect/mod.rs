@@ -14,6 +14,7 @@ mod pieces;
 mod scan;
 mod set;
 mod stall;
+pub mod stream_name;
 mod trace_feed;
 pub mod traceback;
 

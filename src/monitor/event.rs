@@ -111,6 +111,8 @@ pub struct ScanReport {
     pub caught_up: bool,
     /// Whether something waits for more (an open trace, an unterminated line).
     pub open: bool,
+    /// The file is gone: nothing more will come, and its place is forgotten.
+    pub ended: bool,
 }
 
 /// What a finished intent came to.

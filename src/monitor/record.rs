@@ -7,6 +7,7 @@ use super::frames;
 use super::state::State;
 use super::todo::IncidentChange;
 use crate::config::Config;
+use crate::detect::stream_name;
 use crate::ids::{IncidentId, RuleName};
 use crate::incident::report_view::{self as report, ReportView};
 use crate::incident::{Incident, Redactor, frame_file, frame_file_name, render};
@@ -191,7 +192,12 @@ fn excerpt(
     view: &mut ReportView,
     files: &mut Files,
 ) {
-    let log = store.layout().child_log(&incident.run, incident.child);
+    let own = incident.root.stream == incident.child.stream();
+    let log = if own {
+        store.layout().child_log(&incident.run, incident.child)
+    } else {
+        stream_name::path_of(&state.config.process.cwd, &incident.root.stream)
+    };
     let before = if incident.root.lines.0 == 0 { u64::MAX } else { incident.root.bytes.end };
     match evidence::last_lines(&log, before, state.config.monitor.log_excerpt_lines, MAX_EXCERPT) {
         Ok(excerpt) => {

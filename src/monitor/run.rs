@@ -8,12 +8,14 @@ use super::apply::Hands;
 use super::command::ControlAnswer;
 use super::effect::{Leave, Level};
 use super::event::{Event, Seen};
+use super::memory::StreamFacts;
 use super::picture::Frame;
 use super::state::State;
 use super::status::ProcessIdentity;
-use super::streams::Streams;
+use super::streams::{Known, Streams};
+use crate::config::{Config, LogGlobs};
 use crate::exit::IO;
-use crate::ids::ChildNo;
+use crate::ids::{ChildNo, StreamId};
 use crate::os::clock::SystemClock;
 use crate::os::signals::{Caught, Signals};
 use crate::os::watch::{Watch, WatchId, Woken};
@@ -117,6 +119,7 @@ impl Monitor {
         for effect in effects.list {
             match effect {
                 Effect::Try(intent) => {
+                    self.before_try(&intent.todo, now);
                     let event = self.hands.attempt(&intent, &self.state, now);
                     self.pending.extend(event);
                     self.after_try(&intent.todo, now);
@@ -127,8 +130,7 @@ impl Monitor {
                 }
                 Effect::Drain(child) => self.streams.begin_drain(child),
                 Effect::ReadConfig { command } => {
-                    let result = self.hands.read_config(&mut self.streams);
-                    self.pending.push_back(Event::ConfigRead { command, result });
+                    self.read_config(command, now);
                 }
                 Effect::Answer { id, answer } => self.hands.answer(&id, &answer, now.utc),
                 Effect::Say(level, line) => self.hands.say(level, &line, now.utc),
@@ -141,13 +143,63 @@ impl Monitor {
         }
     }
 
+    /// What has to be looked at before something is done: what the files of `process.logs` hold when a child is started is not
+    /// that child's, and must not be forgotten when the monitor dies right after the start.
+    fn before_try(&mut self, todo: &super::todo::Todo, now: Now) {
+        let super::todo::Todo::StartChild { child, .. } = todo else { return };
+        self.streams.close_before(*child, &mut self.watch);
+        let globs = log_globs(&self.state.config, &self.layout);
+        if globs.is_empty() || self.state.memory.logs_of == Some(*child) {
+            return;
+        }
+        let found = self.streams.open_logs(*child, globs, Known::BeforeStart, &mut self.watch, now.mono);
+        self.remember_logs(*child, found, now);
+    }
+
+    fn remember_logs(&mut self, child: ChildNo, found: Vec<(StreamId, StreamFacts)>, now: Now) {
+        let memory = &mut self.state.memory;
+        memory.logs_of = Some(child);
+        found.into_iter().for_each(|(stream, facts)| memory.streams.insert(stream, facts));
+        if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
+            self.pending.push_back(Event::JournalState { trouble: Some(trouble) });
+        }
+    }
+
+    /// Reads the configuration again. Files of new globs of `process.logs` are read from now on.
+    fn read_config(&mut self, command: Option<String>, now: Now) {
+        let result = self.hands.read_config(&mut self.streams);
+        if let (Ok(config), Some(child)) = (&result, self.state.child_no())
+            && config.process.logs != self.state.config.process.logs
+        {
+            let globs = log_globs(config, &self.layout);
+            self.open_logs(child, globs, now);
+        }
+        self.pending.push_back(Event::ConfigRead { command, result });
+    }
+
+    /// Goes on with the files of `process.logs`.
+    fn open_logs(&mut self, child: ChildNo, globs: LogGlobs, now: Now) {
+        let memory = &self.state.memory;
+        let started = memory.child.as_ref().map_or(self.started.utc, |child| child.started);
+        let reopened = self.streams.has_logs_of(child);
+        let known = if memory.logs_of == Some(child) && !reopened {
+            Known::GoOn(&memory.streams)
+        } else {
+            Known::Since(&memory.streams, started)
+        };
+        let empty = globs.is_empty();
+        let found = self.streams.open_logs(child, globs, known, &mut self.watch, now.mono);
+        if !empty {
+            self.remember_logs(child, found, now);
+        }
+    }
+
     /// What has to be looked at because of something that was done.
     fn after_try(&mut self, todo: &super::todo::Todo, now: Now) {
         use super::todo::Todo;
         match todo {
             Todo::StartChild { child, .. } => {
-                self.streams.close_before(*child, &mut self.watch);
-                self.open_streams(*child);
+                self.open_streams(*child, now);
                 self.observe(now);
             }
             Todo::StopChild { .. } => self.observe(now),
@@ -159,10 +211,14 @@ impl Monitor {
         }
     }
 
-    pub(super) fn open_streams(&mut self, child: ChildNo) {
+    pub(super) fn open_streams(&mut self, child: ChildNo, now: Now) {
         for source in self.hands.supervisor.streams(child) {
             let facts = self.state.memory.streams.get(&source.stream).copied().unwrap_or_default();
             self.streams.open(source, child, facts, &mut self.watch);
+        }
+        let globs = log_globs(&self.state.config, &self.layout);
+        if !globs.is_empty() && !self.streams.has_logs_of(child) {
+            self.open_logs(child, globs, now);
         }
     }
 
@@ -181,7 +237,7 @@ impl Monitor {
         let until = |at: Option<Mono>| at.map(|at| at.since(now));
         let timeout = [
             Some(by_state),
-            until(self.streams.next_look()),
+            until(self.streams.next_look(now)),
             until(self.hands.next_deadline()),
             Some((self.heartbeat + longest).since(now)),
             until(self.look_at_queue),
@@ -197,6 +253,7 @@ impl Monitor {
             fds.extend(self.watch.as_ref().map(AsFd::as_fd));
             fds.extend(self.hands.supervisor.wake());
             fds.extend(self.hands.job_fds());
+            fds.extend(self.streams.wake(now));
             wait::wait(&fds, timeout)
         };
         let now = SystemClock::now();
@@ -214,8 +271,7 @@ impl Monitor {
                     Caught::Terminate => self.pending.push_back(Event::Terminate),
                     Caught::Interrupt => self.pending.push_back(Event::Interrupt),
                     Caught::Hangup => {
-                        let result = self.hands.read_config(&mut self.streams);
-                        self.pending.push_back(Event::ConfigRead { command: None, result });
+                        self.read_config(None, now);
                     }
                     // As process 1 of a container we inherit what others have left.
                     Caught::Child => {
@@ -248,6 +304,7 @@ impl Monitor {
             }
         }
         woken.iter().for_each(|woken| self.streams.woken(woken, now.mono));
+        self.streams.look_for_files(&mut self.watch, now.mono);
         if ready.any() || self.watch.is_none() {
             self.observe(now);
         }
@@ -343,6 +400,7 @@ impl Monitor {
             detached: self.leaving == Some(Leave::Detached),
         };
         let mut picture = self.state.picture(&frame);
+        picture.stream_totals.troubled.clone_from(self.streams.troubled());
         self.hands.redact_picture(&mut picture);
         self.hands.write_state(&picture, durability, now.utc);
     }
@@ -407,4 +465,10 @@ impl Monitor {
             Leave::Detached => 0,
         }
     }
+}
+
+/// Files that are read besides the output; ours are never.
+fn log_globs(config: &Config, layout: &Layout) -> LogGlobs {
+    let own = vec![layout.dot(), config.incidents_dir.clone(), config.monitor.log_dir.clone()];
+    LogGlobs::new(&config.process.logs, own)
 }

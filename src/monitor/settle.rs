@@ -31,9 +31,16 @@ impl State {
     /// Part of a stream was scanned.
     pub(super) fn scanned(&mut self, report: ScanReport, fx: &mut Effects) {
         let now = self.memory.watched;
+        if Some(report.child) != self.child_no() {
+            return; // An older child: its life has been told, and its streams are forgotten.
+        }
         self.live.update(&report.stream, now, report.read_something, report.open, report.caught_up);
         let facts = StreamFacts { position: report.position, lines: report.lines, file: report.file };
-        self.memory.streams.insert(report.stream, facts);
+        if report.ended {
+            self.memory.streams.remove(&report.stream);
+        } else {
+            self.memory.streams.insert(report.stream, facts);
+        }
         if report.read_something {
             self.stalls.iter_mut().for_each(|stall| stall.on_output(now));
         }
@@ -43,9 +50,6 @@ impl State {
                 .iter_mut()
                 .filter(|stall| stall.detector() == detector)
                 .for_each(|stall| stall.on_metric(value, now));
-        }
-        if Some(report.child) != self.child_no() {
-            return;
         }
         let arrived = report.arrived.into_iter().map(Some).chain(std::iter::repeat(None));
         for (detection, arrived) in report.detections.into_iter().zip(arrived) {

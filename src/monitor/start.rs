@@ -146,7 +146,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         watch: Watch::new().ok(),
         control_watch: None,
         look_at_queue: None,
-        streams: Streams::new(set, setup.follow),
+        streams: Streams::new(set, state.config.process.cwd.clone(), setup.follow),
         hands: Hands::new(
             store,
             journal,
@@ -234,7 +234,7 @@ impl Monitor {
             .any(|intent| matches!(intent.todo, super::todo::Todo::StartChild { child: no, .. } if no == child));
         if started {
             self.hands.supervisor.adopt(&run.id, child);
-            self.open_streams(child);
+            self.open_streams(child, now);
             self.observe(now);
             self.stop_again(child, alive, now);
         }

@@ -15,6 +15,7 @@ mod behaviour;
 mod codes;
 mod languages;
 mod life;
+mod logs;
 mod output;
 mod rules;
 mod verdicts;
