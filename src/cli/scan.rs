@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{Context, ExitCode, Failure, FailureKind, Project};
 use crate::config::{Detector, What};
-use crate::detect::{Detection, DetectorSet, Flush, Position, Scanned, Scanner};
+use crate::detect::{Detection, DetectorSet, Flush, Position, Scanned, Scanner, stream_name};
 use crate::ids::{DetectorName, StreamId};
 use crate::os::clock::SystemClock;
 use crate::os::error::AtExt as _;
@@ -35,14 +35,15 @@ Uses the detectors of `-c FILE`, of the sentry.yaml here or above, or the built-
 
 Examples:
   sentry scan train.log
+  sentry scan logs/rank_*.log
   kubectl logs -f api | sentry scan -
   sentry scan --json train.log | jq -r .exception | sort | uniq -c
 
 Exit codes: 0 when nothing was found, 1 when something was.")]
 pub struct Args {
-    /// Log to scan; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Logs to scan, each by itself; `-` is the standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// Only these detectors
     #[arg(long = "detectors", value_name = "NAME", value_delimiter = ',')]
     detectors: Vec<String>,
@@ -55,11 +56,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
     let config = Project::find_for_run(context)?.config(context)?;
     let detectors = chosen(&config.detectors, &args.detectors)?;
     let set = DetectorSet::compile(&detectors).map_err(|error| Failure::new(FailureKind::Configuration, error))?;
-    let input = Input::open(&args.file, context)?;
+    let set = Arc::new(set);
     let mut scan = Scan {
-        name: input.name.clone(),
-        scanner: Scanner::new(Arc::new(set), StreamId::new("scan"), Position::START),
+        name: String::new(),
+        scanner: Scanner::new(Arc::clone(&set), StreamId::new("-"), Position::START),
         min_counts: min_counts(&detectors),
+        here: BTreeMap::new(),
         found: BTreeMap::new(),
         unshown: 0,
         lines: 0,
@@ -67,7 +69,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
         json: args.json,
         started: SystemClock::mono(),
     };
-    scan.read(input, context)?;
+    for file in &args.files {
+        let input = Input::open(file, context)?;
+        scan.begin(&input.name, &set);
+        scan.read(input, context)?;
+    }
     scan.summarize(context);
     let nothing = scan.found.is_empty() && scan.unshown == 0;
     Ok(if nothing { ExitCode::Success } else { ExitCode::No })
@@ -133,6 +139,9 @@ struct Scan {
     name: String,
     scanner: Scanner,
     min_counts: BTreeMap<DetectorName, u64>,
+    /// In this file.
+    here: BTreeMap<DetectorName, u64>,
+    /// In all files.
     found: BTreeMap<DetectorName, u64>,
     /// Hits of noisy detectors that are only counted.
     unshown: u64,
@@ -143,6 +152,12 @@ struct Scan {
 }
 
 impl Scan {
+    fn begin(&mut self, name: &str, set: &Arc<DetectorSet>) {
+        name.clone_into(&mut self.name);
+        self.scanner = Scanner::new(Arc::clone(set), StreamId::new(name), Position::START);
+        self.here.clear();
+    }
+
     fn read(&mut self, mut input: Input, context: &mut Context) -> Result<(), Failure> {
         let mut buffer = vec![0; CHUNK];
         let mut drawn = self.started;
@@ -192,11 +207,14 @@ impl Scan {
     }
 
     fn take(&mut self, scanned: Scanned, context: &mut Context) -> Result<(), Failure> {
-        let Scanned { detections, counted, progress: _, lines, bytes } = scanned;
+        let Scanned { mut detections, counted, progress: _, lines, bytes } = scanned;
         self.lines = self.lines.saturating_add(lines);
         self.bytes = self.bytes.saturating_add(bytes);
-        for detection in &detections {
-            let count = self.found.entry(detection.detector.clone()).or_default();
+        for detection in &mut detections {
+            stream_name::fill(detection);
+            let all = self.found.entry(detection.detector.clone()).or_default();
+            *all = all.saturating_add(1);
+            let count = self.here.entry(detection.detector.clone()).or_default();
             *count = count.saturating_add(1);
             let least = self.min_counts.get(&detection.detector).copied().unwrap_or(1);
             if *count >= least {
@@ -205,15 +223,17 @@ impl Scan {
         }
         for (detector, hits) in counted {
             self.unshown = self.unshown.saturating_add(hits);
-            let count = self.found.entry(detector).or_default();
-            *count = count.saturating_add(hits);
+            for counts in [&mut self.here, &mut self.found] {
+                let count = counts.entry(detector.clone()).or_default();
+                *count = count.saturating_add(hits);
+            }
         }
         Ok(())
     }
 
     fn show(&self, detection: &Detection, context: &mut Context) -> Result<(), Failure> {
         if self.json {
-            return context.ui.json(&detections::json(detection));
+            return context.ui.json(&detections::json(&self.name, detection));
         }
         let palette = context.ui.palette();
         context.ui.data(detections::text(&self.name, detection, palette))

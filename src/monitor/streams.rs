@@ -3,28 +3,35 @@
 //! Thousands of files are read by one thread, so nothing here walks through all of them: events name the files that were
 //! written to, those that are due stand in an ordered queue, and an idle one holds neither scanner nor descriptor.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod drain;
+mod files;
+mod recent;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::StreamBook;
 use super::event::ScanReport;
 use super::follow::Follower;
 use super::memory::{FileId, StreamFacts};
-use super::recent::Recent;
-use super::stream::{Read, Stream, Wake};
-use crate::config::LogGlobs;
-use crate::detect::{DetectorSet, Flush, Position, stream_name};
+use crate::detect::{DetectorSet, Flush, Position};
 use crate::ids::{ChildNo, StreamId};
 use crate::os::dir_watch::open_files_limit;
 use crate::os::watch::{Watch, WatchId, Woken};
 use crate::supervisor::StreamSource;
-use crate::supervisor::log_files::{FileNews, FileNo, LogFiles};
-use crate::supervisor::tail::{Stat, Tail, stat};
-use crate::time::{Mono, Utc};
+use crate::supervisor::log_files::FileNo;
+use crate::supervisor::tail::Tail;
+use crate::time::Mono;
+
+use drain::Draining;
+pub(super) use files::Known;
+use files::Logs;
+use recent::Recent;
+use stream::{Read, Stream, Wake};
 
 /// Bytes read at a time: stays in the second-level cache, and is the scanner's longest piece (docs/performance.md).
 const CHUNK: usize = 256 * 1024;
@@ -79,29 +86,6 @@ pub(super) struct Streams {
     troubled: BTreeMap<StreamId, String>,
     /// What was found outside of a look.
     extra: (Vec<ScanReport>, Vec<StreamTrouble>),
-}
-
-/// Files of `process.logs` for one child.
-struct Logs {
-    child: ChildNo,
-    files: LogFiles,
-}
-
-/// An ended child's streams that are still to be read to their ends, each up to where it ended when that began.
-struct Draining {
-    child: ChildNo,
-    left: BTreeMap<u32, Option<u64>>,
-}
-
-/// What is known of the files that are there when a child's files are looked for.
-#[derive(Clone, Copy)]
-pub(super) enum Known<'m> {
-    /// The child has not been started: what they hold is not its.
-    BeforeStart,
-    /// They are read from where they were left; others are the child's from their start on.
-    GoOn(&'m StreamBook),
-    /// The same, but nobody looked when the child was started: what is older than it is read from its end.
-    Since(&'m StreamBook, Utc),
 }
 
 /// What a look at the streams that were due brought: reports, troubles, and the child whose streams are at their ends.
@@ -182,56 +166,6 @@ impl Streams {
         self.plan(key, Some(Mono::default()));
     }
 
-    /// Begins to read the files of `process.logs` for a child. Gives where each of them is read from.
-    pub(super) fn open_logs(
-        &mut self,
-        child: ChildNo,
-        globs: LogGlobs,
-        known: Known<'_>,
-        watch: &mut Option<Watch>,
-        now: Mono,
-    ) -> Vec<(StreamId, StreamFacts)> {
-        if globs.is_empty() {
-            self.logs = None;
-            return Vec::new();
-        }
-        let mut files = LogFiles::new(globs);
-        self.by_number.clear();
-        let news = files.look_whole(now);
-        self.logs = Some(Logs { child, files });
-        let before = self.given;
-        let known_files: HashMap<FileId, StreamFacts> = match known {
-            Known::BeforeStart => HashMap::new(),
-            Known::GoOn(book) | Known::Since(book, _) => {
-                book.iter().filter_map(|(_, facts)| Some((facts.file?, *facts))).collect()
-            }
-        };
-        for one in news {
-            match one {
-                FileNews::Found { file, path, told, link } => {
-                    let place = Found { file, path, told, link, child };
-                    self.found(place, watch, now, |streams, id, path, there| match known {
-                        Known::BeforeStart => (at_end(there), None),
-                        Known::GoOn(book) => {
-                            streams.left_at(book.get(id), &known_files, path, there, Known::GoOn(book))
-                        }
-                        Known::Since(book, since) => {
-                            streams.left_at(book.get(id), &known_files, path, there, Known::Since(book, since))
-                        }
-                    });
-                }
-                other => self.news(other, watch, now),
-            }
-        }
-        // Globs that were taken out of the configuration.
-        let meant: HashSet<u32> = self.by_number.values().copied().collect();
-        let unmeant = self.streams.iter().filter(|(key, it)| !it.own && it.left.is_none() && !meant.contains(key));
-        let unmeant: Vec<u32> = unmeant.map(|(key, _)| *key).collect();
-        unmeant.into_iter().for_each(|key| self.close(key, watch));
-        let new = (before..self.given).filter_map(|key| self.streams.get(&key));
-        new.map(|stream| (stream.id().clone(), stream.facts())).collect()
-    }
-
     /// Whether files are being looked for on behalf of a child.
     pub(super) fn has_logs_of(&self, child: ChildNo) -> bool {
         self.logs.as_ref().is_some_and(|logs| logs.child == child)
@@ -259,13 +193,6 @@ impl Streams {
         keys.into_iter().for_each(|key| self.written(key, now));
     }
 
-    /// What has happened to the files of `process.logs`.
-    pub(super) fn look_for_files(&mut self, watch: &mut Option<Watch>, now: Mono) {
-        let Some(logs) = &mut self.logs else { return };
-        let news = logs.files.look(now);
-        news.into_iter().for_each(|one| self.news(one, watch, now));
-    }
-
     /// The descriptor that wakes for files.
     pub(super) fn wake(&self, now: Mono) -> Option<BorrowedFd<'_>> {
         self.logs.as_ref().and_then(|logs| logs.files.wake(now))
@@ -280,15 +207,6 @@ impl Streams {
         }
         let files = self.logs.as_ref().and_then(|logs| logs.files.next_look(now));
         self.due.first().map(|(at, _, _)| *at).into_iter().chain(files).min()
-    }
-
-    /// From now on an ended child's streams are read to their ends, a turn's worth at a time.
-    pub(super) fn begin_drain(&mut self, child: ChildNo) {
-        if let Some(logs) = &mut self.logs {
-            logs.files.look_again();
-        }
-        let of_child = self.streams.iter().filter(|(_, stream)| stream.child == child);
-        self.draining = Some(Draining { child, left: of_child.map(|(key, _)| (*key, None)).collect() });
     }
 
     /// Reads what is due.
@@ -413,49 +331,6 @@ impl Streams {
         }
     }
 
-    fn news(&mut self, news: FileNews, watch: &mut Option<Watch>, now: Mono) {
-        match news {
-            FileNews::Found { file, path, told, link } => {
-                let Some(child) = self.logs.as_ref().map(|logs| logs.child) else { return };
-                let found = Found { file, path, told, link, child };
-                self.found(found, watch, now, |_, _, _, _| (StreamFacts::default(), None));
-            }
-            FileNews::Written(file) => {
-                if let Some(key) = self.by_number.get(&file).copied() {
-                    self.written(key, now);
-                }
-            }
-            FileNews::Again(file) => {
-                let Some(key) = self.by_number.get(&file).copied() else { return };
-                self.takes_over(key, now);
-                self.plan(key, Some(now));
-            }
-            FileNews::Moved(file, path) => {
-                let stream = self.by_number.get(&file).and_then(|key| self.streams.get_mut(key));
-                if let Some(stream) = stream {
-                    stream.tail.find_at(&path);
-                }
-            }
-            FileNews::Left(file) => {
-                let Some(key) = self.by_number.remove(&file) else { return };
-                if let Some(stream) = self.streams.get_mut(&key) {
-                    stream.left = Some(now);
-                }
-                self.plan(key, Some(now));
-            }
-            FileNews::Anything => {
-                let files: Vec<u32> = self.by_number.values().copied().collect();
-                files.into_iter().for_each(|key| self.plan(key, Some(now)));
-            }
-            FileNews::Trouble(path, source) => {
-                let told = self.tell(stream_name::of_path(&self.cwd, &path), &source);
-                if told {
-                    self.extra.1.push(StreamTrouble { path, source, given_up: false });
-                }
-            }
-        }
-    }
-
     /// Notes a stream in trouble; whether that is news.
     fn tell(&mut self, stream: StreamId, why: &io::Error) -> bool {
         let why = why.to_string();
@@ -466,144 +341,6 @@ impl Streams {
             self.troubled.insert(stream, why);
         }
         true
-    }
-
-    /// A file that is meant. `from` says where it is read from, unless it is one that is read already.
-    fn found(
-        &mut self,
-        found: Found,
-        watch: &mut Option<Watch>,
-        now: Mono,
-        from: impl FnOnce(&mut Self, &StreamId, &Path, &Stat) -> (StreamFacts, Option<PathBuf>),
-    ) {
-        let Found { file, path, told, link, child } = found;
-        let id = stream_name::of_path(&self.cwd, &path);
-        if let Some(key) = self.by_id.get(&id).copied() {
-            // It was gone for a while, or the globs were read again.
-            self.by_number.insert(file, key);
-            if let Some(stream) = self.streams.get_mut(&key) {
-                stream.left = None;
-            }
-            self.takes_over(key, now);
-            self.plan(key, Some(now));
-            return;
-        }
-        let Ok(there) = stat(&path) else { return }; // It went again; if it comes back, that is told.
-        let handed_over = match self.reader_of(&there.id) {
-            Reader::ByAnotherName => return,
-            Reader::Renamed(other) => self.hand_over(other, now),
-            Reader::Nobody => None,
-        };
-        let (facts, rest_at) = match handed_over {
-            Some(facts) => (facts, None),
-            None => from(self, &id, &path, &there),
-        };
-        let mut tail = Tail::go_on(path.clone(), facts.position.resume, facts.file);
-        if let Some(rest_at) = rest_at {
-            tail.find_at(&rest_at);
-        }
-        let wake = match (told, link) {
-            (_, true) => Self::by_itself(&path, watch),
-            (true, false) => Wake::Directory,
-            (false, false) => Wake::Never,
-        };
-        let source = StreamSource { stream: id, path };
-        let holds_file = tail.is_open();
-        let nothing_new = facts.file == Some(there.id) && facts.position.consumed == there.len && !holds_file;
-        let rearm = matches!(wake, Wake::File { .. } | Wake::Never);
-        let key = self.add(Stream::new(source, child, false, tail, wake, facts));
-        self.by_number.insert(file, key);
-        facts.file.map(|file| self.by_file.insert(file, key));
-        if holds_file {
-            self.open_files.touch(key);
-        }
-        if !nothing_new || rearm || facts.position.resume < facts.position.consumed {
-            self.plan(key, Some(now));
-        }
-    }
-
-    /// Where a file is read from that an earlier monitor may have read, and where the rest of an older one of its name is.
-    fn left_at(
-        &mut self,
-        own: Option<&StreamFacts>,
-        known_files: &HashMap<FileId, StreamFacts>,
-        path: &Path,
-        there: &Stat,
-        known: Known<'_>,
-    ) -> (StreamFacts, Option<PathBuf>) {
-        if let Some(facts) = own.filter(|own| own.file == Some(there.id)).or_else(|| known_files.get(&there.id)) {
-            // One that is shorter than it was has been cut while nobody looked.
-            let cut = there.len < facts.position.consumed;
-            let position = if cut { Position::START } else { facts.position };
-            return (StreamFacts { position, ..*facts }, None);
-        }
-        let Some((old, inode)) = own.and_then(|own| Some((own, own.file?.inode))) else {
-            let older = matches!(known, Known::Since(_, since) if there.born_ms() < since.millis());
-            return (if older { at_end(there) } else { StreamFacts::default() }, None);
-        };
-        let parent = path.parent().unwrap_or(path);
-        let Some(logs) = &mut self.logs else { return (*old, None) };
-        match logs.files.find(parent, inode) {
-            // That name is meant, too, and reads the rest.
-            Some(renamed) if logs.files.takes(&renamed) => {
-                (StreamFacts { lines: old.lines, ..StreamFacts::default() }, None)
-            }
-            renamed => (*old, renamed),
-        }
-    }
-
-    /// A name that is known stands for another file now: if that is one that was read under another name, this goes on with it.
-    fn takes_over(&mut self, key: u32, now: Mono) {
-        let Some(there) = self.streams.get(&key).and_then(|stream| stat(&stream.source.path).ok()) else { return };
-        let Reader::Renamed(other) = self.reader_of(&there.id) else { return };
-        if other == key {
-            return;
-        }
-        let Some(facts) = self.hand_over(other, now) else { return };
-        if let Some(stream) = self.streams.get_mut(&key) {
-            let before = stream.facts();
-            if let Ok(read) = stream.flush(&self.set, &mut self.buffer, Flush::End) {
-                self.extra.0.extend(stream.report(read, before));
-            }
-            stream.go_on(facts);
-        }
-        self.listed(key);
-    }
-
-    /// Who reads a file already.
-    fn reader_of(&self, file: &FileId) -> Reader {
-        let Some(key) = self.by_file.get(file).copied() else { return Reader::Nobody };
-        let Some(stream) = self.streams.get(&key) else { return Reader::Nobody };
-        match stat(&stream.source.path) {
-            Ok(there) if there.id == *file => Reader::ByAnotherName,
-            Ok(_) | Err(_) => Reader::Renamed(key),
-        }
-    }
-
-    /// A stream gives its file to another one, and begins with the next file of its name.
-    fn hand_over(&mut self, key: u32, now: Mono) -> Option<StreamFacts> {
-        let stream = self.streams.get_mut(&key)?;
-        let facts = stream.facts();
-        stream.go_on(StreamFacts { lines: facts.lines, ..StreamFacts::default() });
-        self.scanners.forget(key);
-        self.open_files.forget(key);
-        self.listed(key);
-        self.plan(key, Some(now));
-        Some(facts)
-    }
-
-    /// Keeps the index by file right.
-    fn listed(&mut self, key: u32) {
-        let Some(stream) = self.streams.get_mut(&key) else { return };
-        let file = stream.tail.id().filter(|_| !stream.own);
-        let before = std::mem::replace(&mut stream.listed_as, file);
-        if before == file && file.is_none_or(|file| self.by_file.get(&file) == Some(&key)) {
-            return;
-        }
-        if let Some(before) = before.filter(|before| self.by_file.get(before) == Some(&key)) {
-            self.by_file.remove(&before);
-        }
-        file.map(|file| self.by_file.insert(file, key));
     }
 
     /// Reads one stream that is due; how much.
@@ -695,17 +432,6 @@ impl Streams {
         }
     }
 
-    /// Whether an ended child's stream cannot be waited for any longer. A file that could not be read before the child ended
-    /// is not waited for at all.
-    fn is_given_up(&self, key: u32, now: Mono) -> bool {
-        let draining = self.draining.as_ref().is_some_and(|draining| draining.left.contains_key(&key));
-        let Some(stream) = self.streams.get(&key).filter(|_| draining) else { return false };
-        match stream.failing {
-            Some(since) => now.since(since) >= if stream.own { GIVE_UP_READING } else { POLL },
-            None => false,
-        }
-    }
-
     /// A stream whose file is deleted and silent is closed.
     fn forget_gone(
         &mut self,
@@ -760,127 +486,8 @@ impl Streams {
             self.open_files.forget(old);
         }
     }
-
-    /// Reads streams of an ended child to their ends. The child, once all of them are there.
-    fn drain(
-        &mut self,
-        now: Mono,
-        most: usize,
-        bytes: &mut u64,
-        reports: &mut Vec<ScanReport>,
-        troubles: &mut Vec<StreamTrouble>,
-    ) -> Option<ChildNo> {
-        let keys: Vec<u32> = self.draining.as_ref()?.left.keys().copied().take(most.max(1)).collect();
-        for key in keys {
-            if *bytes >= ALL_PER_TURN {
-                return None;
-            }
-            let Some(stream) = self.streams.get(&key) else {
-                self.draining.as_mut()?.left.remove(&key);
-                continue;
-            };
-            // It was tried in this turn, and is tried again when it is due.
-            let waits = stream.failing.is_some() && stream.look_at.is_some_and(|(at, _)| at > now);
-            if waits && stream.own {
-                continue;
-            }
-            if self.is_given_up(key, now) && waits {
-                self.draining.as_mut()?.left.remove(&key);
-                continue;
-            }
-            *bytes += self.drain_one(key, now, reports, troubles);
-        }
-        let draining = self.draining.take_if(|draining| draining.left.is_empty())?;
-        if self.logs.as_ref().is_some_and(|logs| logs.files.next_look(now).is_some_and(|at| at <= now)) {
-            // There may be files that nobody has seen yet.
-            self.draining = Some(draining);
-            return None;
-        }
-        Some(draining.child)
-    }
-
-    fn drain_one(
-        &mut self,
-        key: u32,
-        now: Mono,
-        reports: &mut Vec<ScanReport>,
-        troubles: &mut Vec<StreamTrouble>,
-    ) -> u64 {
-        let arrived = self.arrivals;
-        let (Some(stream), Some(draining)) = (self.streams.get_mut(&key), &mut self.draining) else { return 0 };
-        let quiet = !stream.own && !stream.has_open() && stream.tail.has_news().is_ok_and(|news| !news);
-        if quiet && !stream.has_scanner() {
-            draining.left.remove(&key);
-            return 0;
-        }
-        // Others may go on writing to a file: it is read to where it ended when this began.
-        let until = match draining.left.get(&key).copied().flatten() {
-            Some(until) => until,
-            None if stream.own => u64::MAX,
-            None => stream.tail.len().unwrap_or(u64::MAX),
-        };
-        draining.left.insert(key, Some(until));
-        let before = stream.facts();
-        let arrived = stream.arriving.take().unwrap_or(arrived);
-        match stream.read(&self.set, &mut self.buffer, PER_TURN, until, arrived) {
-            Ok(mut read) => {
-                stream.failing = None;
-                let (raw, caught_up) = (read.raw, read.caught_up);
-                if caught_up {
-                    match stream.flush(&self.set, &mut self.buffer, Flush::End) {
-                        Ok(flushed) => read.merge(flushed.scanned),
-                        Err(source) => {
-                            self.failed(key, source, now, troubles);
-                            return raw;
-                        }
-                    }
-                    draining.left.remove(&key);
-                }
-                reports.extend(stream.report(read, before));
-                if caught_up {
-                    if !stream.own {
-                        stream.park();
-                    }
-                    let next = self.streams.get_mut(&key).and_then(|stream| match stream.wake {
-                        Wake::Never => Some(now + POLL),
-                        Wake::Directory | Wake::File { .. } => None,
-                    });
-                    self.plan(key, next);
-                }
-                self.read_well(key);
-                self.watch_listed(key);
-                raw
-            }
-            Err(source) => {
-                self.failed(key, source, now, troubles);
-                0
-            }
-        }
-    }
 }
 
-/// A file that is meant.
-struct Found {
-    file: FileNo,
-    path: PathBuf,
-    told: bool,
-    link: bool,
-    child: ChildNo,
-}
-
-/// Who reads a file.
-enum Reader {
-    Nobody,
-    /// It is read, and that name still stands for it: this is a link to it.
-    ByAnotherName,
-    /// It was read under a name that stands for something else now.
-    Renamed(u32),
-}
-
-fn at_end(there: &Stat) -> StreamFacts {
-    let position = Position { consumed: there.len, resume: there.len, ..Position::START };
-    StreamFacts { position, lines: 0, file: Some(there.id) }
-}
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "writes the logs that are read")]
 mod tests {

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::ScanReport;
-use super::memory::{FileId, StreamFacts};
 use crate::detect::{DetectorSet, Flush, Position, Scanned, Scanner, stream_name};
 use crate::ids::{ChildNo, StreamId};
+use crate::monitor::event::ScanReport;
+use crate::monitor::memory::{FileId, StreamFacts};
 use crate::os::watch::{Watch, WatchId};
 use crate::supervisor::StreamSource;
 use crate::supervisor::tail::{Tail, TailEvent};
