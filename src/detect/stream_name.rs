@@ -155,6 +155,7 @@ mod tests {
         #[test]
         fn any_name_comes_back(name in proptest::collection::vec(any::<u8>(), 1..40)) {
             let name = OsString::from_vec(name.into_iter().map(|byte| if byte == b'/' || byte == 0 { b'_' } else { byte }).collect());
+            prop_assume!(name != "." && name != "..");
             let cwd = Path::new("/job");
             let path = cwd.join("logs").join(&name);
             let stream = of_path(cwd, &path);

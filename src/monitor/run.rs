@@ -23,6 +23,7 @@ use crate::os::{identity, process, wait};
 use crate::paths::Layout;
 use crate::store::{Durability, control};
 use crate::supervisor::Observed;
+use crate::supervisor::log_files::LogFiles;
 use crate::time::{Mono, Now};
 
 /// A turn that took longer than this is told in `sentry.log`.
@@ -152,7 +153,7 @@ impl Monitor {
         if globs.is_empty() || self.state.memory.logs_of == Some(*child) {
             return;
         }
-        let found = self.streams.open_logs(*child, globs, Known::BeforeStart, &mut self.watch, now.mono);
+        let found = self.streams.open_logs(*child, LogFiles::new(globs), Known::BeforeStart, &mut self.watch, now.mono);
         self.remember_logs(*child, found, now);
     }
 
@@ -188,7 +189,7 @@ impl Monitor {
             Known::Since(&memory.streams, started)
         };
         let empty = globs.is_empty();
-        let found = self.streams.open_logs(child, globs, known, &mut self.watch, now.mono);
+        let found = self.streams.open_logs(child, LogFiles::new(globs), known, &mut self.watch, now.mono);
         if !empty {
             self.remember_logs(child, found, now);
         }

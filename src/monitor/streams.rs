@@ -531,4 +531,44 @@ mod tests {
         }
         assert!(streams.next_look(after(11)).is_some_and(|at| at > after(11)));
     }
+
+    #[test]
+    fn files_that_nobody_tells_of_are_looked_at_now_and_then() {
+        use crate::config::{LogGlob, LogGlobs};
+        use crate::supervisor::log_files::LogFiles;
+
+        let dir = tempfile::tempdir().unwrap();
+        let append = |name: &str, text: &str| {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(dir.path().join(name));
+            file.unwrap().write_all(text.as_bytes()).unwrap();
+        };
+        append("old.log", "not the child's\n");
+        let glob = LogGlob { pattern: "*.log".into(), root: dir.path().to_owned(), rest: "*.log".into() };
+        let files = LogFiles::unwatched(LogGlobs::new(&[glob], Vec::new()));
+        let mut streams = Streams::new(Arc::new(DetectorSet::compile(&[]).unwrap()), dir.path().to_owned(), None);
+        let found = streams.open_logs(ChildNo(1), files, Known::BeforeStart, &mut None, after(1));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1.position.consumed, 16);
+        let mut look = |second: u64| {
+            assert!(streams.next_look(after(second)).is_some_and(|at| at <= after(second)), "{second}");
+            streams.look_for_files(&mut None, after(second));
+            let (reports, troubles, _) = streams.read_due(after(second), &mut None);
+            assert!(troubles.is_empty());
+            reports
+                .into_iter()
+                .map(|it| (it.stream.as_str().to_owned(), it.position.consumed, it.lines))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(look(3), []);
+        append("old.log", "its\n");
+        append("new.log", "one\n");
+        let mut seen = look(10);
+        seen.sort();
+        assert_eq!(seen, [("new.log".to_owned(), 4, 1), ("old.log".to_owned(), 20, 1)]);
+        assert_eq!(look(20), []);
+        std::fs::remove_file(dir.path().join("new.log")).unwrap();
+        assert_eq!(look(30), [], "its writer may still say something");
+        assert_eq!(look(40), [("new.log".to_owned(), 4, 1)], "its end");
+        assert_eq!(look(50), []);
+    }
 }

@@ -449,3 +449,114 @@ impl LogFiles {
         self.to_visit.extend(std::mem::take(&mut self.waiting));
     }
 }
+
+#[cfg(test)]
+impl LogFiles {
+    /// As where nothing can be watched.
+    pub(crate) fn unwatched(globs: LogGlobs) -> Self {
+        Self { watch: None, ..Self::new(globs) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::LogGlob;
+
+    fn files(root: &Path, rest: &str, watched: bool) -> LogFiles {
+        let glob = LogGlob { pattern: rest.to_owned(), root: root.to_owned(), rest: rest.to_owned() };
+        let globs = LogGlobs::new(&[glob], Vec::new());
+        if watched { LogFiles::new(globs) } else { LogFiles::unwatched(globs) }
+    }
+
+    /// What is new `second` seconds after the start: letter and name, or number.
+    fn news(files: &mut LogFiles, second: u64) -> Vec<String> {
+        let now = Mono::from_duration(Duration::from_secs(second));
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let word = |news: FileNews| match news {
+            FileNews::Found { file, path, link, .. } => {
+                format!("{}{} {file}", if link { "link " } else { "" }, name(&path))
+            }
+            FileNews::Written(file) => format!("{file} written"),
+            FileNews::Left(file) => format!("{file} left"),
+            FileNews::Moved(file, path) => format!("{file} moved to {}", name(&path)),
+            FileNews::Again(file) => format!("{file} again"),
+            FileNews::Anything => "anything".to_owned(),
+            FileNews::Trouble(path, _) => format!("trouble {}", name(&path)),
+        };
+        let mut words: Vec<String> = files.look_whole(now).into_iter().map(word).collect();
+        // What appears while it is looked for is told twice, and one write may be two events.
+        words.dedup();
+        words.retain(|word| !word.ends_with("again"));
+        words
+    }
+
+    #[test]
+    fn files_and_directories_are_found_whenever_they_appear() {
+        for watched in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().join("not/there/yet");
+            let mut files = files(&root, "**/*.log", watched);
+            assert_eq!(news(&mut files, 10), [""; 0], "{watched}");
+            fs::create_dir_all(root.join("a/b")).unwrap();
+            fs::write(root.join("a/b/one.log"), "").unwrap();
+            fs::write(root.join("a/b/one.txt"), "").unwrap();
+            fs::create_dir(root.join("dir.log")).unwrap();
+            assert_eq!(news(&mut files, 20), ["one.log 1"], "{watched}");
+            fs::create_dir_all(root.join("a/c")).unwrap();
+            assert_eq!(news(&mut files, 30), [""; 0], "{watched}");
+            fs::write(root.join("a/c/two.log"), "").unwrap();
+            std::os::unix::fs::symlink("../..", root.join("a/c/up")).unwrap();
+            std::os::unix::fs::symlink("two.log", root.join("a/c/zwei.log")).unwrap();
+            let found = news(&mut files, 40);
+            assert!(
+                found.contains(&"two.log 2".to_owned()) && found.contains(&"link zwei.log 3".to_owned()),
+                "{found:?}"
+            );
+            fs::remove_dir_all(root.join("a/b")).unwrap();
+            let left = news(&mut files, 50);
+            assert!(left.contains(&"1 left".to_owned()), "{watched}: {left:?}");
+            fs::remove_dir_all(&root).unwrap();
+            let _ = news(&mut files, 60);
+            fs::create_dir_all(&root).unwrap();
+            fs::write(root.join("three.log"), "").unwrap();
+            let found = news(&mut files, 70);
+            assert!(found.contains(&"three.log 4".to_owned()), "{watched}: the root came back: {found:?}");
+        }
+    }
+
+    #[test]
+    fn events_say_what_became_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
+        let root = dir.path();
+        let mut files = files(root, "*.log", true);
+        fs::write(root.join("a.log"), "").unwrap();
+        assert_eq!(news(&mut files, 10), ["a.log 1"]);
+        fs::write(root.join("a.log"), "x").unwrap();
+        fs::write(root.join("other"), "x").unwrap();
+        assert_eq!(news(&mut files, 20), ["1 written"]);
+        fs::rename(root.join("a.log"), root.join("a.1")).unwrap();
+        fs::write(root.join("a.1"), "y").unwrap();
+        assert_eq!(news(&mut files, 30), ["1 moved to a.1", "1 written"], "its writer may go on");
+        fs::write(root.join("a.log"), "x").unwrap();
+        assert_eq!(news(&mut files, 40)[0], "a.log 2");
+        fs::rename(root.join("a.log"), root.join("b.log")).unwrap();
+        assert_eq!(news(&mut files, 50), ["2 moved to b.log", "b.log 3"]);
+        fs::rename(root.join("b.log"), elsewhere.path().join("b.log")).unwrap();
+        assert_eq!(news(&mut files, 60), ["3 left"]);
+    }
+
+    #[test]
+    fn a_file_is_found_by_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.log"), "").unwrap();
+        let inode = fs::metadata(dir.path().join("a.log")).unwrap().ino();
+        fs::rename(dir.path().join("a.log"), dir.path().join("a.log.1")).unwrap();
+        let mut files = files(dir.path(), "*.log", true);
+        assert_eq!(files.find(dir.path(), inode), Some(dir.path().join("a.log.1")));
+        assert_eq!(files.find(dir.path(), 1), None);
+    }
+}

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::stream::{Stream, Wake};
 use super::{StreamTrouble, Streams};
-use crate::config::LogGlobs;
 use crate::detect::{Flush, Position, stream_name};
 use crate::ids::{ChildNo, StreamId};
 use crate::monitor::book::StreamBook;
@@ -56,16 +55,12 @@ impl Streams {
     pub(in crate::monitor) fn open_logs(
         &mut self,
         child: ChildNo,
-        globs: LogGlobs,
+        files: LogFiles,
         known: Known<'_>,
         watch: &mut Option<Watch>,
         now: Mono,
     ) -> Vec<(StreamId, StreamFacts)> {
-        if globs.is_empty() {
-            self.logs = None;
-            return Vec::new();
-        }
-        let mut files = LogFiles::new(globs);
+        let mut files = files;
         self.by_number.clear();
         let news = files.look_whole(now);
         self.logs = Some(Logs { child, files });
