@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::memory::StreamFacts;
 use crate::ids::StreamId;
 
+/// Most removed streams that are remembered; beyond that, the whole book is told anew. A job may make and delete files for ever.
+const MAX_REMOVED: usize = 1024;
+
 /// The streams of the newest child. What a turn costs depends on what it changes, not on how many streams there are.
 #[derive(Clone, Debug, Default)]
 pub struct StreamBook {
@@ -95,6 +98,13 @@ impl StreamBook {
         self.totals.lines = self.totals.lines.saturating_sub(old.facts.lines);
         let revision = self.change(Some(old.revision), stream);
         self.removed.insert(stream.clone(), revision);
+        if self.removed.len() > MAX_REMOVED {
+            for revision in std::mem::take(&mut self.removed).into_values() {
+                self.changes.remove(&revision);
+            }
+            self.last += 1;
+            self.swept = self.last;
+        }
     }
 
     /// Forgets all streams.
@@ -186,6 +196,12 @@ mod tests {
         book.insert(id("c"), facts(1));
         assert_eq!(book.since(known), News::Some(BTreeMap::from([(&c, Some(&facts(1)))])), "it came back");
         assert_eq!(book.changes.len(), 3, "one entry a stream");
+        let known = book.revision();
+        for number in 0..=MAX_REMOVED {
+            book.insert(id(&number.to_string()), facts(1));
+            book.remove(&id(&number.to_string()));
+        }
+        assert_eq!((book.since(known), book.removed.len(), book.changes.len()), (News::All, 0, 3));
         let known = book.revision();
         book.clear();
         assert_eq!((book.since(known), book.totals()), (News::All, Totals::default()));

@@ -149,6 +149,7 @@ impl Monitor {
     fn before_try(&mut self, todo: &super::todo::Todo, now: Now) {
         let super::todo::Todo::StartChild { child, .. } = todo else { return };
         self.streams.close_before(*child, &mut self.watch);
+        self.streams.set_cwd(&self.state.config.process.cwd);
         let globs = log_globs(&self.state.config, &self.layout);
         if globs.is_empty() || self.state.memory.logs_of == Some(*child) {
             return;

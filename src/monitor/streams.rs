@@ -146,6 +146,11 @@ impl Streams {
         self.set = set;
     }
 
+    /// Names of files are relative to this directory from the next child on.
+    pub(super) fn set_cwd(&mut self, cwd: &Path) {
+        cwd.clone_into(&mut self.cwd);
+    }
+
     /// Begins to read a child's own log from where it was left.
     pub(super) fn open(&mut self, source: StreamSource, child: ChildNo, facts: StreamFacts, watch: &mut Option<Watch>) {
         if self.by_id.get(&source.stream).and_then(|key| self.streams.get(key)).is_some_and(|it| it.source == source) {
@@ -248,8 +253,14 @@ impl Streams {
         let key = self.by_id.get(id).copied()?;
         let stream = self.streams.get_mut(&key)?;
         let before = stream.facts();
-        // What cannot be read again now is looked at when it can be.
-        let read = stream.flush(&self.set, &mut self.buffer, Flush::Silence).unwrap_or_default();
+        let read = match stream.flush(&self.set, &mut self.buffer, Flush::Silence) {
+            Ok(read) => read,
+            Err(source) => {
+                self.lose(key, source);
+                return None;
+            }
+        };
+        let stream = self.streams.get_mut(&key)?;
         let mut report = stream.report(Read { caught_up: true, ..read }, before)?;
         if report.detections.is_empty() && report.position == before.position {
             // It changed nothing, so asking again would change nothing either.
@@ -401,6 +412,13 @@ impl Streams {
         POLL.max(POLL_EACH.saturating_mul(streams))
     }
 
+    /// What a stream had left open cannot be read again.
+    fn lose(&mut self, key: u32, source: io::Error) {
+        if let Some(stream) = self.streams.get(&key) {
+            self.extra.1.push(StreamTrouble { path: stream.source.path.clone(), source, given_up: true });
+        }
+    }
+
     fn read_well(&mut self, key: u32) {
         if let Some(stream) = self.streams.get(&key)
             && !self.troubled.is_empty()
@@ -448,7 +466,14 @@ impl Streams {
             return;
         }
         let before = stream.facts();
-        let read = stream.flush(&self.set, &mut self.buffer, Flush::End).unwrap_or_default();
+        let read = match stream.flush(&self.set, &mut self.buffer, Flush::End) {
+            Ok(read) => read,
+            Err(source) => {
+                self.lose(key, source);
+                Read::default()
+            }
+        };
+        let Some(stream) = self.streams.get_mut(&key) else { return };
         let own = std::mem::replace(&mut stream.own, true);
         let report = stream.report(Read { caught_up: true, ..read }, before);
         stream.own = own;

@@ -77,6 +77,8 @@ pub struct LogFiles {
     untold: bool,
     to_visit: VecDeque<PathBuf>,
     to_list: VecDeque<u32>,
+    /// Directories that are not watched.
+    unwatched: usize,
     given: u32,
     given_dirs: u32,
     names: usize,
@@ -111,6 +113,7 @@ impl LogFiles {
             untold: false,
             to_visit,
             to_list: VecDeque::new(),
+            unwatched: 0,
             given: 0,
             given_dirs: 0,
             names: 0,
@@ -162,7 +165,7 @@ impl LogFiles {
             }
             looked += 1;
         }
-        let polled = !self.waiting.is_empty() && self.untold || self.dirs.values().any(|dir| dir.watched.is_none());
+        let polled = !self.waiting.is_empty() && self.untold || self.unwatched > 0;
         let names = u32::try_from(self.names).unwrap_or(u32::MAX);
         self.poll_at = polled.then(|| now + POLL + POLL_NAME.saturating_mul(names)).map(|at| match self.poll_at {
             Some(before) if before > now => before.min(at),
@@ -362,6 +365,7 @@ impl LogFiles {
         self.given_dirs += 1;
         let number = self.given_dirs;
         self.places.insert(place, number);
+        self.unwatched += usize::from(watched.is_none());
         self.watched.extend(watched.map(|watched| (watched, number)));
         self.dirs.insert(number, Dir { path: path.to_owned(), place, watched, names: BTreeMap::new() });
         // After it is watched: what appears in between is told twice rather than never.
@@ -413,6 +417,7 @@ impl LogFiles {
     fn forget(&mut self, number: u32, news: &mut Vec<FileNews>) {
         let Some(dir) = self.dirs.remove(&number) else { return };
         self.places.remove(&dir.place);
+        self.unwatched -= usize::from(dir.watched.is_none());
         dir.watched.map(|watched| self.watched.remove(&watched));
         self.names = self.names.saturating_sub(dir.names.len());
         news.extend(dir.names.into_values().map(FileNews::Left));

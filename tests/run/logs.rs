@@ -100,7 +100,7 @@ fn files_come_go_move_and_are_cut_and_each_line_counts_once() {
 
 #[test]
 fn what_is_no_log_is_left_alone_and_links_are_read_once() {
-    let site = Job::sh("until_there go; echo MARKER x >> logs/a.log; echo MARKER y >> elsewhere/b; exit 0")
+    let site = Job::sh("until_there go; echo MARKER x >> logs/a.log; echo MARKER y >> elsewhere/b; echo MARKER z > logs/c; ln logs/c logs/d; ln -s c logs/e; exit 0")
         .process("logs: ['logs/*', 'logs/sub/**']")
         .with(MARKERS)
         .make();
@@ -120,7 +120,7 @@ fn what_is_no_log_is_left_alone_and_links_are_read_once() {
     site.until("both files", |state| state["stream_totals"]["count"] == 3);
     site.touch("go");
     let _ = monitor.wait().expect_code(0);
-    assert_eq!(detections(&site.state(), "marker"), 2, "{:#}\n{}", site.state(), site.said());
+    assert_eq!(detections(&site.state(), "marker"), 3, "{:#}\n{}", site.state(), site.said());
 }
 
 #[test]

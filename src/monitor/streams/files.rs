@@ -109,7 +109,7 @@ impl Streams {
             FileNews::Found { file, path, told, link } => {
                 let Some(child) = self.logs.as_ref().map(|logs| logs.child) else { return };
                 let found = Found { file, path, told, link, child };
-                self.found(found, watch, now, |_, _, _, _| (StreamFacts::default(), None));
+                self.found(found, watch, now, |_, _, _, there| (at_start(there), None));
             }
             FileNews::Written(file) => {
                 if let Some(key) = self.by_number.get(&file).copied() {
@@ -218,15 +218,13 @@ impl Streams {
         }
         let Some((old, inode)) = own.and_then(|own| Some((own, own.file?.inode))) else {
             let older = matches!(known, Known::Since(_, since) if there.born_ms() < since.millis());
-            return (if older { at_end(there) } else { StreamFacts::default() }, None);
+            return (if older { at_end(there) } else { at_start(there) }, None);
         };
         let parent = path.parent().unwrap_or(path);
         let Some(logs) = &mut self.logs else { return (*old, None) };
         match logs.files.find(parent, inode) {
             // That name is meant, too, and reads the rest.
-            Some(renamed) if logs.files.takes(&renamed) => {
-                (StreamFacts { lines: old.lines, ..StreamFacts::default() }, None)
-            }
+            Some(renamed) if logs.files.takes(&renamed) => (StreamFacts { lines: old.lines, ..at_start(there) }, None),
             renamed => (*old, renamed),
         }
     }
@@ -241,10 +239,13 @@ impl Streams {
         let Some(facts) = self.hand_over(other, now) else { return };
         if let Some(stream) = self.streams.get_mut(&key) {
             let before = stream.facts();
-            if let Ok(read) = stream.flush(&self.set, &mut self.buffer, Flush::End) {
-                self.extra.0.extend(stream.report(read, before));
-            }
+            let ended = stream.flush(&self.set, &mut self.buffer, Flush::End);
+            let report = ended.map(|read| stream.report(read, before));
             stream.go_on(facts);
+            match report {
+                Ok(report) => self.extra.0.extend(report),
+                Err(source) => self.lose(key, source),
+            }
         }
         self.listed(key);
     }
@@ -284,6 +285,10 @@ impl Streams {
         }
         file.map(|file| self.by_file.insert(file, key));
     }
+}
+
+fn at_start(there: &Stat) -> StreamFacts {
+    StreamFacts { file: Some(there.id), ..StreamFacts::default() }
 }
 
 fn at_end(there: &Stat) -> StreamFacts {

@@ -52,6 +52,8 @@ pub(super) struct Stream {
     /// An idle stream has none: where another one would go on is `parked`.
     scanner: Option<Box<Scanner>>,
     parked: Position,
+    /// A trace or a line was open when the scanner was given up.
+    parked_open: bool,
     lines: u64,
     /// Offsets at which reads began, and when what they read had arrived.
     arrivals: Vec<(u64, u64)>,
@@ -108,6 +110,7 @@ impl Stream {
             listed_as: facts.file,
             scanner: None,
             parked: facts.position,
+            parked_open: false,
             lines: facts.lines,
             arrivals: Vec::new(),
             told: (false, true),
@@ -136,7 +139,7 @@ impl Stream {
     }
 
     pub(super) fn has_open(&self) -> bool {
-        self.scanner.as_ref().map_or(self.told.0, |scanner| scanner.has_open())
+        self.scanner.as_ref().map_or(self.parked_open, |scanner| scanner.has_open())
     }
 
     /// Gives the scanner up, unless too much would have to be read again.
@@ -156,6 +159,7 @@ impl Stream {
     }
 
     fn park_at(&mut self, position: Position) {
+        self.parked_open = self.has_open();
         self.scanner = None;
         self.parked = position;
     }
@@ -164,6 +168,7 @@ impl Stream {
     pub(super) fn go_on(&mut self, facts: StreamFacts) {
         self.tail = Tail::go_on(self.source.path.clone(), facts.position.resume, facts.file);
         self.park_at(facts.position);
+        self.parked_open = false;
         self.lines = facts.lines;
         self.arrivals.clear();
     }
@@ -222,7 +227,7 @@ impl Stream {
     pub(super) fn flush(&mut self, set: &Arc<DetectorSet>, buffer: &mut [u8], why: Flush) -> io::Result<Read> {
         let mut read = Read::default();
         if !self.has_scanner() {
-            if !self.told.0 {
+            if !self.parked_open {
                 read.caught_up = true;
                 return Ok(read);
             }
@@ -287,6 +292,7 @@ impl Stream {
     pub(super) fn calm(&mut self, report: &mut ScanReport) {
         report.open = false;
         self.told.0 = false;
+        self.parked_open = false;
     }
 
     /// Decides when to look again: at the next write if the program is quiet, in a tick if it writes all the time.
