@@ -75,3 +75,55 @@ pub(super) fn merge(counted: &mut Vec<Counted>, more: Counted) {
         None => counted.push(more),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::detect::{DetectorKind, Severity};
+    use crate::ids::{ChildNo, DetectorName, StreamId};
+    use crate::time::{Utc, Watched};
+
+    fn of_rank(rank: u64) -> Detection {
+        Detection {
+            detector: DetectorName::new("boom"),
+            kind: DetectorKind::Pattern,
+            severity: Severity::Error,
+            stream: StreamId::new(format!("rank_{rank}.log")),
+            bytes: 0..4,
+            lines: (1, 1),
+            message: "boom".into(),
+            captures: BTreeMap::new(),
+            trace: None,
+            class: None,
+        }
+    }
+
+    #[test]
+    fn the_earliest_stay_whatever_the_order_of_their_reports() {
+        let mut gathering = Gathering {
+            child: ChildNo(1),
+            since: Watched::default(),
+            last: Watched::default(),
+            utc: Utc::from_millis(1),
+            candidates: Vec::new(),
+            arrived: Vec::new(),
+            others: Vec::new(),
+        };
+        // As thousands of ranks in any order; each arrived at the time of its number.
+        for rank in (0..1000_u64).map(|at| at * 617 % 1000) {
+            gathering.add(of_rank(rank), Some(rank));
+        }
+        let first: Vec<_> = gathering.candidates.iter().map(|it| it.stream.as_str().to_owned()).collect();
+        let expected: Vec<_> = (0..16).map(|rank| format!("rank_{rank}.log")).collect();
+        assert_eq!(first, expected);
+        assert_eq!(gathering.arrived, (0..16).collect::<Vec<u64>>());
+        let others: u64 = gathering.others.iter().map(|it| it.count).sum();
+        assert_eq!(others, 984, "none is lost");
+        gathering.candidates.truncate(2);
+        gathering.arrived.clear();
+        gathering.add(of_rank(5), None);
+        assert_eq!(gathering.candidates[2].stream.as_str(), "rank_5.log", "a journal without an order");
+    }
+}
