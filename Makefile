@@ -1,6 +1,6 @@
 # Two commands to begin with: `make demo` and `make test`.
 # All others are the steps of the gate (.ci/run), one by one.
-.PHONY: demo test setup lint docs deny bench install
+.PHONY: demo test setup lint docs deny bench fuzz healthy install
 
 demo:
 	cargo build --release --locked --bin sentry
@@ -27,6 +27,15 @@ deny:
 
 bench:
 	cargo bench --locked
+
+# Seconds for each target: make fuzz SECONDS=600
+SECONDS = 10
+fuzz:
+	sh fuzz/run $(SECONDS)
+
+# Ten million lines of healthy logs through the built-in detectors.
+healthy:
+	SENTRY_HEALTHY_LINES=10000000 cargo test --locked --release --test traces healthy
 
 install:
 	sh install.sh

@@ -5,6 +5,7 @@
 //! ([`config`], [`detect`], [`incident`], [`heal`], [`frame`], [`time`], [`ids`]) is pure; what touches the world is in
 //! [`supervisor`], [`store`] and [`os`].
 
+pub mod backtest;
 pub mod cli;
 pub mod config;
 pub mod detect;

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and files that decide and never act.
-const PURE: [&str; 27] = [
+const PURE: [&str; 28] = [
     "config",
     "detect",
     "exit.rs",
@@ -24,6 +24,7 @@ const PURE: [&str; 27] = [
     "monitor/event.rs",
     "monitor/journal_line.rs",
     "monitor/lifecycle.rs",
+    "monitor/looks.rs",
     "monitor/memory.rs",
     "monitor/obey.rs",
     "monitor/picture.rs",
@@ -41,7 +42,7 @@ const PURE: [&str; 27] = [
 ];
 
 /// What they must not name.
-const IMPURE: [&str; 18] = [
+const IMPURE: [&str; 19] = [
     "crate::cli",
     "crate::os",
     "crate::store",
@@ -50,6 +51,7 @@ const IMPURE: [&str; 18] = [
     "super::apply",
     "super::follow",
     "super::look_around",
+    "super::looker",
     "super::record",
     "super::run",
     "super::streams",

@@ -367,7 +367,11 @@ impl World {
             }
             Effect::Say(_, line) => self.note(&format!("          {line}")),
             Effect::Leave(leave) => hands.leaving = Some(leave),
-            Effect::Notify(_) | Effect::FlushSilence(_) | Effect::ReadConfig { .. } | Effect::Answer { .. } => {}
+            Effect::Look(_)
+            | Effect::Notify(_)
+            | Effect::FlushSilence(_)
+            | Effect::ReadConfig { .. }
+            | Effect::Answer { .. } => {}
         }
         Ok(())
     }

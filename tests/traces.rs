@@ -5,6 +5,9 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads its fixtures itself")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
+#[path = "healthy/mod.rs"]
+mod healthy;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ColorChoice, analyze, config, control, doctor, generate, incidents, init, look_around, run, scan, status};
+use super::{
+    ColorChoice, analyze, backtest, config, control, doctor, generate, incidents, init, look_around, probe, run, scan,
+    status,
+};
 
 /// Supervises a long-running command, heals its failures and keeps the record
 #[derive(Debug, Parser)]
@@ -56,6 +59,8 @@ pub enum Command {
     Analyze(analyze::Args),
     /// Run the detectors over a log
     Scan(scan::Args),
+    /// Show what detectors and rules would have done on recorded logs
+    Backtest(backtest::Args),
     /// Look for what could go wrong, and mend it
     Doctor(doctor::Args),
     /// Check or show the configuration
@@ -117,6 +122,9 @@ Examples:
     /// Finds out what changed; started by the monitor
     #[command(hide = true)]
     LookAround(look_around::Args),
+    /// Looks at a service or at resources; started by the monitor
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 /// `sentry shim`, what the monitor starts for each child. Not part of [`Cli`], so that no help, completion or page knows it.

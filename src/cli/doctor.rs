@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
     let layout = config.as_ref().map_or_else(|| Layout::new(project.root()), Layout::of);
     if let Some(config) = &config {
         command(config, context, &mut found);
+        super::doctor_looks::checks(config, &mut found);
     }
     if layout.dot().is_dir() {
         let config = config.unwrap_or_else(|| crate::config::defaults(Vec::new(), project.root()));

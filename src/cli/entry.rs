@@ -6,8 +6,8 @@ use clap::Parser as _;
 
 use super::args::{Cli, Command, Shim};
 use super::{
-    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, config, control, doctor, generate,
-    incidents, init, look_around, run, scan, shim, status,
+    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, backtest, config, control, doctor,
+    generate, incidents, init, look_around, probe, run, scan, shim, status,
 };
 use crate::monitor::command::ControlCommand;
 
@@ -63,9 +63,11 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
         Command::Config(args) => config::run(&args, context),
         Command::Run(args) => run::run(args, context),
         Command::LookAround(args) => look_around::run(args, context),
+        Command::Probe(args) => probe::run(&args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Incidents(args) => incidents::run(&args, context),
         Command::Analyze(args) => analyze::run(&args, context),
+        Command::Backtest(args) => backtest::run(&args, context),
         Command::Scan(args) => scan::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Stop(args) => control::ask(&ControlCommand::Stop, args, context),

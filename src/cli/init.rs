@@ -433,13 +433,13 @@ mod tests {
     2 | x: 1
       | ^ not a key of the configuration
       |
-      = help: known here: `process`, `monitor`, `config_snapshots`, `source_explode`, `phases`, `detectors`, `rules`, `healing`, `notifiers`, `state_path`, `incidents_dir`, `retention`, `vault`, `dispatch`
+      = help: known here: `process`, `monitor`, `config_snapshots`, `source_explode`, `detectors`, `phases`, `rules`, `healing`, `notifiers`, `state_path`, `incidents_dir`, `retention`, `vault`, `dispatch`
 
     sentry.yaml: 2 errors
     ");
         assert_eq!(code, 3);
         let (json, code) = sentry(dir.path(), &["config", "check", "--json"]);
-        insta::assert_snapshot!(json, @r#"{"schema":1,"ok":false,"file":"PROJECT/sentry.yaml","errors":[{"line":1,"column":30,"message":"`process.pty` must be true or false","help":null},{"line":2,"column":1,"message":"unknown key `x`","help":"known here: `process`, `monitor`, `config_snapshots`, `source_explode`, `phases`, `detectors`, `rules`, `healing`, `notifiers`, `state_path`, `incidents_dir`, `retention`, `vault`, `dispatch`"}],"warnings":[]}"#);
+        insta::assert_snapshot!(json, @r#"{"schema":1,"ok":false,"file":"PROJECT/sentry.yaml","errors":[{"line":1,"column":30,"message":"`process.pty` must be true or false","help":null},{"line":2,"column":1,"message":"unknown key `x`","help":"known here: `process`, `monitor`, `config_snapshots`, `source_explode`, `detectors`, `phases`, `rules`, `healing`, `notifiers`, `state_path`, `incidents_dir`, `retention`, `vault`, `dispatch`"}],"warnings":[]}"#);
         assert_eq!(code, 3);
     }
 

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::look_around_lines::{self, Place};
 use super::{Context, ExitCode, Failure};
 use crate::ids::{ChildNo, RunId};
-use crate::incident::report_view::{ChangedFile, Changes, CommitView, Healthy};
+use crate::incident::report_view::{ChangedFile, Changes, CommitView, Healthy, NewLines};
 use crate::store::evidence;
 use crate::time::Utc;
 
@@ -20,6 +21,13 @@ pub struct Args {
     project: PathBuf,
     #[arg(long)]
     since_ms: Option<i64>,
+    /// Log of the failing child; with the two below.
+    #[arg(long, requires_all = ["until", "line"])]
+    log: Option<PathBuf>,
+    #[arg(long)]
+    until: Option<u64>,
+    #[arg(long)]
+    line: Option<u64>,
     #[arg(last = true)]
     files: Vec<String>,
 }
@@ -49,6 +57,12 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
         match commits(&args.project, &args.files) {
             Ok(commits) => changes.commits = commits,
             Err(why) => changes.notes.push(why),
+        }
+    }
+    if let (Some(log), Some(until), Some(line)) = (args.log, args.until, args.line) {
+        match look_around_lines::find(&Place { log, until, line }) {
+            Ok(found) => changes.new_lines = found.map(|(lines, compared)| NewLines { lines, compared }),
+            Err(error) => changes.notes.push(format!("the log could not be compared with a healthy one: {error}")),
         }
     }
     context.ui.json(&changes)?;

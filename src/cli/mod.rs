@@ -5,10 +5,13 @@
 
 mod analyze;
 pub mod args;
+mod ask;
+mod backtest;
 mod config;
 mod context;
 mod control;
 mod doctor;
+mod doctor_looks;
 mod entry;
 mod env;
 mod exit_code;
@@ -18,12 +21,15 @@ mod incidents;
 mod init;
 mod load;
 mod look_around;
+mod look_around_lines;
+mod probe;
 mod project;
 mod run;
 mod scan;
 pub mod shim;
 mod since;
 mod status;
+mod survey;
 mod ui;
 
 pub use context::Context;

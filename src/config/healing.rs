@@ -21,6 +21,7 @@ pub(super) fn read(section: Section<'_>, detectors: &[String], context: &mut Con
             _ => RegressionAction::Revert,
         },
         min_severity: severity(section.word("min_severity").as_deref()),
+        class_actions: section.bool("class_actions"),
         budget: Budget {
             max_attempts_per_detector_per_hour: budget.whole("max_attempts_per_detector_per_hour"),
             max_wall_per_incident: budget.seconds("max_wall_seconds_per_incident"),

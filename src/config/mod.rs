@@ -39,7 +39,7 @@ pub use convert::convert;
 pub use detector_model::*;
 pub use log_globs::LogGlobs;
 pub use model::*;
-pub use parse::{decode, defaults, parse, parse_with_command, project_of};
+pub use parse::{decode, defaults, parse, parse_rules, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};
 pub use scalar::command_line;
 pub use schema::schema;

@@ -12,7 +12,7 @@ use regex::Regex;
 use super::detector_model::{Detector, PhaseMarks};
 
 use crate::detect::{DetectorKind, Language, Severity};
-use crate::ids::{DetectorName, RuleName};
+use crate::ids::{ClassName, DetectorName, RuleName};
 
 /// A whole `sentry.yaml`.
 #[derive(Clone, Debug)]
@@ -272,6 +272,8 @@ pub struct Match {
     pub detector: Option<DetectorName>,
     /// Kind of that detector.
     pub kind: Option<DetectorKind>,
+    /// Known failure class of the incident.
+    pub class: Option<ClassName>,
     /// Found in the incident's message or in the message of any detection counted in it.
     pub message_regex: Option<Regex>,
     /// Language of the trace.
@@ -359,6 +361,8 @@ pub struct Healing {
     pub regression_action: RegressionAction,
     /// Incidents below are recorded and not acted on.
     pub min_severity: Severity,
+    /// Where no rule matches, the class of a failure decides what follows from it.
+    pub class_actions: bool,
     /// `healing.budget`.
     pub budget: Budget,
     /// `healing.escalate_to_agent_after`; `None`: `max(1, max_restarts / 5)`.

@@ -71,6 +71,34 @@ pub fn parse_with_command(
     if errors.is_empty() { Ok((config, warnings)) } else { Err(errors) }
 }
 
+/// The `rules` of another file, for a configuration's own detectors; and what of them never acts.
+///
+/// # Errors
+/// Everything that is wrong with them, sorted by place.
+pub fn parse_rules(
+    text: &str,
+    file: Option<&Path>,
+    config: &Config,
+    vars: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Vec<Rule>, Vec<Warning>), Vec<ConfigError>> {
+    let mut problems = Problems::default();
+    let Some(root) = yaml::read(text, &mut problems) else {
+        return Err(problems.place(text, file).0);
+    };
+    Checker { problems: &mut problems, legacy: false }.table(&root, &ROOT, "");
+    let mut context = Context { project: &config.project, vars, legacy: false, problems };
+    let root = Section::new(Some(&root), &ROOT);
+    if root.is_mapping() && root.given("rules").is_none() {
+        let help = "write `rules:` and below it a list, as in sentry.yaml";
+        context.problems.error(Draft::new(root.at(), "there are no rules in this file").help(help));
+    }
+    let names = config.detectors.iter().map(|detector| detector.name.to_string()).collect();
+    let detectors = detectors::Detectors { list: config.detectors.clone(), names };
+    let rules = rules::read(&root, &detectors, &config.process.cwd, &mut context);
+    let (errors, warnings) = context.problems.place(text, file);
+    if errors.is_empty() { Ok((rules, warnings)) } else { Err(errors) }
+}
+
 /// The configuration without a file: every default, and a command.
 pub fn defaults(command: Vec<String>, project: &Path) -> Config {
     let mut context = Context { project, vars: &|_| None, legacy: false, problems: Problems::default() };

@@ -18,7 +18,7 @@ use super::scalar;
 use super::tables::ACTIONS;
 use super::yaml::{At, Node, Value};
 use crate::detect::DetectorKind;
-use crate::ids::{DetectorName, RuleName};
+use crate::ids::{ClassName, DetectorName, RuleName};
 use crate::incident::Category;
 
 /// Reads the rules; they may name `detectors`.
@@ -77,6 +77,7 @@ fn condition(section: &Section<'_>, detectors: &Detectors, named: bool, context:
     Some(Match {
         detector: detector.map(DetectorName::new),
         kind: when.word("kind").as_deref().and_then(detector_kind),
+        class: when.text("class").map(ClassName::new),
         message_regex: when
             .given("message_regex")
             .and_then(scalar::text)
@@ -247,7 +248,7 @@ fn covers(earlier: &Match, later: &Match, detectors: &[Detector]) -> bool {
     fn implied<T: PartialEq>(earlier: &Option<T>, later: &Option<T>) -> bool {
         earlier.is_none() || earlier == later
     }
-    let Match { detector, kind, message_regex, language, exception, exit_code, signal, category, count, within } =
+    let Match { detector, kind, class, message_regex, language, exception, exit_code, signal, category, count, within } =
         earlier;
     let kind_of_later = later.kind.or_else(|| {
         let name = later.detector.as_ref()?;
@@ -261,6 +262,7 @@ fn covers(earlier: &Match, later: &Match, detectors: &[Detector]) -> bool {
     });
     implied(detector, &later.detector)
         && implied(kind, &kind_of_later)
+        && implied(class, &later.class)
         && implied(&pattern(message_regex), &pattern(&later.message_regex))
         && implied(language, &later.language)
         && implied(exception, &later.exception)

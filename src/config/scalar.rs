@@ -98,15 +98,20 @@ pub(super) fn bytes(node: &Node) -> Option<u64> {
         "m" | "mb" => 1e6,
         "g" | "gb" => 1e9,
         "t" | "tb" => 1e12,
+        "p" | "pb" => 1e15,
+        "e" | "eb" => 1e18,
         "kib" => 1024.0,
         "mib" => 1_048_576.0,
         "gib" => 1_073_741_824.0,
         "tib" => 1_099_511_627_776.0,
+        "pib" => 1_125_899_906_842_624.0,
+        "eib" => 1_152_921_504_606_846_976.0,
         _ => return None,
     };
     let bytes = (number * factor).round();
-    // 2^53: beyond it a float no longer counts single bytes. `as` is exact below it.
-    (rest.is_empty() && (0.0..=9_007_199_254_740_992.0).contains(&bytes)).then_some(bytes as u64)
+    // 2^62: readable as a signed number by whoever reads the configuration again. From 2^53 on a float no longer counts
+    // single bytes, and nobody who writes a unit does.
+    (rest.is_empty() && (0.0..=4_611_686_018_427_387_904.0).contains(&bytes)).then_some(bytes as u64)
 }
 
 fn number_and_unit(text: &str) -> Option<(f64, &str, &str)> {

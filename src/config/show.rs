@@ -151,10 +151,12 @@ fn show_rule(rule: &Rule) -> Shown {
 }
 
 fn show_match(when: &Match) -> Shown {
-    let Match { detector, kind, message_regex, language, exception, exit_code, signal, category, count, within } = when;
+    let Match { detector, kind, class, message_regex, language, exception, exit_code, signal, category, count, within } =
+        when;
     let entries = [
         ("detector", detector.as_ref().map(|name| text(name.as_str()))),
         ("kind", kind.map(|kind| text(kind.as_str()))),
+        ("class", class.as_ref().map(|class| text(class.as_str()))),
         ("message_regex", message_regex.as_ref().map(|regex| text(regex.as_str()))),
         ("language", language.map(|language| text(language_name(language)))),
         ("exception", exception.as_ref().map(|exception| text(exception))),
@@ -173,6 +175,7 @@ fn show_healing(healing: &Healing) -> Shown {
         verify_window,
         regression_action,
         min_severity,
+        class_actions,
         budget: Budget { max_attempts_per_detector_per_hour, max_wall_per_incident },
         escalate_to_agent_after,
         escalate_on_rule_regression,
@@ -184,6 +187,7 @@ fn show_healing(healing: &Healing) -> Shown {
         entry("verify_window_seconds", seconds(*verify_window)),
         entry("regression_action", text(regression_action.as_str())),
         entry("min_severity", text(severity_name(*min_severity))),
+        entry("class_actions", plain(*class_actions)),
         entry(
             "budget",
             map([

@@ -297,6 +297,7 @@ static MATCH: Table = Table {
     keys: &[
         key("detector", Kind::Name, "", "Name of the detector."),
         key("kind", Kind::Word(DETECTOR_KINDS), "", "Kind of the detector."),
+        key("class", Kind::Name, "", "Known failure class of the incident (`sentry catalogue` lists them)."),
         key("message_regex", Kind::Regex, "", "Searched for in the message of the failure.").alias("regex"),
         key("language", LANGUAGE, "", "Language of the trace."),
         key("exception", Kind::Text, "", "Type of the exception: whole, or its last part (`OutOfMemoryError`)."),
@@ -344,6 +345,7 @@ static HEALING: Table = Table {
         key("verify_window_seconds", SECONDS, "600", "How long a fix must hold to count as kept."),
         key("regression_action", Kind::Word(&["revert", "escalate", "ignore"]), "revert", "After a fix that did not hold: revert (take it back), escalate (stop acting on this detector and tell a person), ignore."),
         key("min_severity", Kind::Word(SEVERITIES), "warning", "Incidents below are recorded and not acted on."),
+        key("class_actions", Kind::Bool, "true", "Where no rule matches, the class of a known failure decides what follows when the command has ended: wait longer and do not count it, or hold for a person."),
         key("budget", Kind::Section(&BUDGET), "", "Limits of attempts."),
         key("escalate_to_agent_after", Kind::Whole { min: 0, max: 1_000_000 }, "", "Unverified restarts after which an agent, if there is one, is asked instead of a rule; absent or 0: a fifth of max_restarts.").alias("escalate_to_claude_after"),
         key("escalate_on_rule_regression", Kind::Bool, "true", "Asks an agent, if there is one, after a rule's fix did not hold."),

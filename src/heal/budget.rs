@@ -19,6 +19,9 @@ pub struct Restarts {
     pub recent: Vec<Watched>,
     /// The last failure and how often it came in a row.
     pub identical: Option<(Fingerprint, u32)>,
+    /// Restarts in a row that waited for the world outside; they are not among `unverified`.
+    #[serde(default)]
+    pub waits: u32,
 }
 
 /// Most restarts remembered for the rolling window.
@@ -37,6 +40,8 @@ pub enum Wall {
         /// How often the same failure came.
         times: u32,
     },
+    /// [`Restarts::MAX_WAITS`].
+    Waits,
     /// `max_restarts_in_window`.
     Window {
         /// The limit.
@@ -56,6 +61,7 @@ impl std::fmt::Display for Wall {
             Self::Identical { times } => {
                 write!(f, "the same failure {times} times in a row (`process.restart_policy.max_identical_failures`)")
             }
+            Self::Waits => write!(f, "{} waits in a row for something outside", Restarts::MAX_WAITS),
             Self::Window { max, window } => write!(
                 f,
                 "{max} restarts within {} s (`process.restart_policy.max_restarts_in_window`)",
@@ -66,6 +72,35 @@ impl std::fmt::Display for Wall {
 }
 
 impl Restarts {
+    /// Most waits in a row: at the default pauses a whole day.
+    pub const MAX_WAITS: u32 = 100;
+
+    /// Whether one more wait for the world outside is allowed: neither the number of restarts nor identical failures count.
+    ///
+    /// # Errors
+    /// The wall that was reached.
+    pub fn allow_wait(&self, policy: &RestartPolicy, now: Watched) -> Result<(), Wall> {
+        if self.waits >= Self::MAX_WAITS {
+            return Err(Wall::Waits);
+        }
+        if policy.max_restarts_in_window > 0 && self.in_window(policy, now) >= policy.max_restarts_in_window {
+            return Err(Wall::Window { max: policy.max_restarts_in_window, window: policy.restart_window });
+        }
+        Ok(())
+    }
+
+    /// Counts a wait.
+    pub fn waited(&mut self) {
+        self.waits = self.waits.saturating_add(1);
+    }
+
+    /// Pause before a restart that waits for the world outside: twice as long each time, at most `backoff.max`.
+    pub fn wait(&self, policy: &RestartPolicy, chance: f64) -> Duration {
+        let doubling = Backoff { factor: policy.backoff.factor.max(2.0), ..policy.backoff.clone() };
+        let policy = RestartPolicy { backoff: doubling, ..policy.clone() };
+        Self { unverified: self.waits, ..Self::default() }.pause(&policy, chance)
+    }
+
     /// Counts a failure. Call it once per incident that ends a child or restarts it.
     pub fn failed_with(&mut self, fingerprint: &Fingerprint) {
         self.identical = match self.identical.take() {
@@ -114,11 +149,13 @@ impl Restarts {
     /// The command has finished its work: whatever failed before is not "in a row" any more.
     pub fn succeeded(&mut self) {
         self.identical = None;
+        self.waits = 0;
     }
 
     /// A fix was kept, or the child was healthy for long enough.
     pub fn verified(&mut self) {
         self.unverified = 0;
+        self.waits = 0;
         self.identical = None;
     }
 
@@ -180,6 +217,24 @@ mod tests {
         assert_eq!(restarts.allow(&unlimited, 0, at(900)), Ok(()));
         restarts.verified();
         assert_eq!(restarts.allow(&policy(), 3, at(900)), Ok(()));
+    }
+
+    #[test]
+    fn waits_for_the_world_outside_spend_no_restart() {
+        let policy = RestartPolicy { max_restarts_in_window: 0, ..policy() };
+        let mut restarts = Restarts::default();
+        let mut pauses = Vec::new();
+        for _ in 0..Restarts::MAX_WAITS {
+            assert_eq!(restarts.allow_wait(&policy, at(0)), Ok(()));
+            pauses.push(restarts.wait(&policy, 0.5).as_secs());
+            restarts.waited();
+            restarts.started_again(&policy, at(0));
+        }
+        assert_eq!(pauses[..5], [10, 20, 40, 60, 60]);
+        assert_eq!(restarts.unverified, 0);
+        assert_eq!(restarts.allow_wait(&policy, at(0)), Err(Wall::Waits));
+        restarts.verified();
+        assert_eq!(restarts.allow_wait(&policy, at(0)), Ok(()));
     }
 
     #[test]

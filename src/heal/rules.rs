@@ -28,7 +28,8 @@ pub fn first_match<'a>(
 }
 
 fn matches(when: &Match, incident: &Incident, seen: Seen<'_>) -> bool {
-    let Match { detector, kind, message_regex, language, exception, exit_code, signal, category, count, within } = when;
+    let Match { detector, kind, class, message_regex, language, exception, exit_code, signal, category, count, within } =
+        when;
     let trace = incident.root.trace.as_ref();
     // One failure is one incident: a rule for the pattern that was printed inside a trace still means this incident.
     let involved = |test: &dyn Fn(&DetectorName, DetectorKind) -> bool| {
@@ -37,6 +38,7 @@ fn matches(when: &Match, incident: &Incident, seen: Seen<'_>) -> bool {
     };
     detector.as_ref().is_none_or(|wanted| involved(&|name, _| name == wanted))
         && kind.is_none_or(|wanted| involved(&|_, kind| kind == wanted))
+        && class.as_ref().is_none_or(|wanted| incident.class.as_ref().is_some_and(|class| class.name == *wanted))
         && language.is_none_or(|language| trace.is_some_and(|trace| trace.language == language))
         && exception.as_ref().is_none_or(|name| {
             trace.and_then(|trace| trace.exception.as_deref()).is_some_and(|found| same_exception(name, found))

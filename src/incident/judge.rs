@@ -6,26 +6,27 @@ use regex::RegexSet;
 
 use super::{Category, IncidentKind};
 use crate::detect::ending::{Ending, Exit, OutOfMemory};
-use crate::detect::{Detection, DetectorKind, Severity, Trace};
+use crate::detect::{Class, Detection, DetectorKind, Role, Severity, Trace};
 
 /// Index of the detection that the others follow from.
 ///
-/// The earliest one that is a failure (severity `error` or worse); anything else only when there is none. Detections of
-/// one stream are ordered by their bytes, those of different streams by their place in the slice (the order in which they
-/// were seen). A trace beats pattern hits inside its lines and on the line in front of it, which is how loggers announce
-/// one. An exit is the root only when nothing else was seen. Zero for an empty slice.
+/// Failures (severity `error` or worse) go before warnings, and both before the end of the child, which says least. Among
+/// failures the roles of their classes decide: what may be a root or confirms one goes before what follows from another
+/// failure, and that before what is no failure of a child that lives on. Among equals the earliest is the root: detections
+/// of one stream are ordered by their bytes, those of different streams by their place in the slice (the order in which
+/// they were seen). A trace beats pattern hits inside its lines and on the line in front of it, which is how loggers
+/// announce one. Zero for an empty slice.
 pub fn root(detections: &[Detection]) -> usize {
-    let is_exit = |detection: &Detection| detection.kind == DetectorKind::ExitCode;
-    let is_failure = |detection: &Detection| detection.severity >= Severity::Error;
-    let pick = |wanted: &dyn Fn(&Detection) -> bool| detections.iter().position(wanted);
-    let first =
-        pick(&|it| !is_exit(it) && is_failure(it)).or_else(|| pick(&|it| !is_exit(it))).or_else(|| pick(&is_failure));
-    let Some(first) = first.and_then(|at| Some((at, detections.get(at)?))) else { return 0 };
-    let comparable = |it: &Detection| {
-        it.stream == first.1.stream && is_exit(it) == is_exit(first.1) && is_failure(it) == is_failure(first.1)
-    };
-    let same_stream = detections.iter().enumerate().filter(|(_, it)| comparable(it));
-    let (at, earliest) = same_stream.min_by_key(|(at, it)| (it.bytes.start, *at)).unwrap_or(first);
+    let weights: Vec<u8> = detections.iter().map(|detection| weight(detection, detections)).collect();
+    let Some((first, least)) = weights.iter().enumerate().min_by_key(|(at, weight)| (**weight, *at)) else { return 0 };
+    let Some(seen_first) = detections.get(first) else { return 0 };
+    let equals = detections
+        .iter()
+        .zip(&weights)
+        .enumerate()
+        .filter(|(_, (it, weight))| it.stream == seen_first.stream && *weight == least);
+    let earliest = equals.map(|(at, (it, _))| (at, it)).min_by_key(|(at, it)| (it.bytes.start, *at));
+    let (at, earliest) = earliest.unwrap_or((first, seen_first));
     let explains =
         |it: &&(usize, &Detection)| it.1.trace.is_some() && it.1.stream == earliest.stream && covers(it.1, earliest);
     match earliest.kind {
@@ -43,13 +44,50 @@ pub fn root(detections: &[Detection]) -> usize {
     }
 }
 
+/// What a detection says about the cause: the less, the more likely it is the root.
+fn weight(detection: &Detection, all: &[Detection]) -> u8 {
+    let class = class(detection, all);
+    match class.map(|class| (class.role, class.only_if_ended)) {
+        Some((Role::Diagnostic, _)) => 6,
+        // A service that has ended does not answer.
+        _ if matches!(detection.kind, DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command) => 5,
+        _ if detection.kind == DetectorKind::ExitCode => 4,
+        _ if detection.severity < Severity::Error => 3,
+        Some((_, true)) if detection.trace.is_none() => 2,
+        Some((Role::Cascade, _)) => 1,
+        Some((Role::Root | Role::Confirmation, _)) | None => 0,
+    }
+}
+
+/// The known failure class of a detection: its own, or, for a trace, that of what was seen inside its lines. What may be a
+/// root says more than what follows from one.
+pub fn class<'a>(detection: &'a Detection, all: impl IntoIterator<Item = &'a Detection>) -> Option<&'a Class> {
+    if detection.trace.is_none() || detection.class.is_some() {
+        return detection.class.as_ref();
+    }
+    let inside = all.into_iter().filter(|hit| hit.stream == detection.stream && covers(detection, hit));
+    let classes = inside.filter_map(|hit| Some((hit.class.as_ref()?, hit.lines.0)));
+    // A remark inside a trace says nothing about what the trace is.
+    let classes = classes.filter(|(class, _)| class.role != Role::Diagnostic);
+    classes.min_by_key(|(class, line)| (class.role, *line)).map(|(class, _)| class)
+}
+
+/// The class of a whole incident: that of its root, or one that confirms why it failed.
+pub fn class_of_group<'a>(root: &'a Detection, all: &'a [Detection]) -> Option<&'a Class> {
+    let confirmed = || all.iter().filter_map(|it| it.class.as_ref()).find(|class| class.role == Role::Confirmation);
+    class(root, all).or_else(confirmed)
+}
+
 fn covers(trace: &Detection, hit: &Detection) -> bool {
     trace.lines.0.saturating_sub(1) <= hit.lines.0 && hit.lines.0 <= trace.lines.1
 }
 
-/// The worst severity in a group; `Error` for an empty one.
-pub fn severity(detections: &[Detection]) -> Severity {
-    detections.iter().map(|detection| detection.severity).max().unwrap_or_default()
+/// The worst severity in a group, remarks left out; `Error` for an empty one. A failure that has come `times` times in this
+/// run (this one included) weighs more from the third time on: whatever was done about it does not help.
+pub fn severity(detections: &[Detection], times: usize) -> Severity {
+    let remark = |it: &&Detection| it.class.as_ref().is_some_and(|class| class.role == Role::Diagnostic);
+    let worst = detections.iter().filter(|it| !remark(it)).map(|it| it.severity).max().unwrap_or_default();
+    if times >= 3 && worst == Severity::Error { Severity::Critical } else { worst }
 }
 
 /// Failure or oddity.
@@ -58,7 +96,10 @@ pub fn kind(root: &Detection) -> IncidentKind {
 }
 
 /// What kind of repair the incident calls for, judged by its root and by how the child ended.
-pub fn category(root: &Detection, exit: Option<&Exit>) -> Category {
+pub fn category(root: &Detection, class: Option<&Class>, exit: Option<&Exit>) -> Category {
+    if let Some(class) = class.filter(|class| class.category != Category::Unknown) {
+        return class.category;
+    }
     match root.kind {
         DetectorKind::Stall | DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command => Category::Timeout,
         DetectorKind::Metric => Category::Runtime,
@@ -170,8 +211,9 @@ static SIGNS_SET: LazyLock<RegexSet> =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::ClassAction;
     use crate::detect::Language;
-    use crate::ids::StreamId;
+    use crate::ids::{ClassName, StreamId};
     use crate::incident::samples::{at, detection, ended, exited, frame, trace};
 
     fn traced(message: &str) -> Detection {
@@ -221,6 +263,82 @@ mod tests {
         }
     }
 
+    fn known(mut detection: Detection, name: &str, role: Role, only_if_ended: bool) -> Detection {
+        detection.kind = DetectorKind::Catalogue;
+        detection.class = Some(Class {
+            name: ClassName::new(name),
+            role,
+            category: Category::Infrastructure,
+            action: ClassAction::Policy,
+            agent: false,
+            only_if_ended,
+        });
+        detection
+    }
+
+    #[test]
+    fn roles_decide_the_root() {
+        use Role::{Cascade, Confirmation, Diagnostic, Root};
+        let line = |at_line: u64, name: &str, role: Role| at(known(hit(name), name, role, false), at_line, at_line);
+        let explains = |at_line: u64| at(known(hit("reset"), "reset", Root, true), at_line, at_line);
+        let exit = || detection(DetectorKind::ExitCode, "exit", "exit code 1");
+        let rank = |mut detection: Detection, rank: &str| {
+            detection.stream = StreamId::new(rank);
+            detection
+        };
+        #[rustfmt::skip]
+        let rows: Vec<(&str, Vec<Detection>, usize, Option<&str>)> = vec![
+            ("a cascade before its root", vec![line(1, "peer_gone", Cascade), line(9, "oom", Root)], 1, Some("oom")),
+            ("of another rank", vec![rank(line(1, "peer_gone", Cascade), "rank-1"), line(9, "oom", Root)], 1, Some("oom")),
+            ("a cascade alone", vec![line(1, "peer_gone", Cascade), exit()], 0, Some("peer_gone")),
+            ("a trace of a cascade", vec![at(traced("RuntimeError: nccl"), 1, 5), line(5, "peer_gone", Cascade), at(traced("KeyError: 'x'"), 20, 25)], 2, None),
+            ("a trace with two classes inside", vec![at(traced("RuntimeError: x"), 1, 9), line(3, "peer_gone", Cascade), line(8, "oom", Root)], 0, Some("oom")),
+            ("a remark", vec![line(1, "hint", Diagnostic), exit()], 1, None),
+            ("a remark inside a trace", vec![at(traced("RuntimeError: x"), 1, 9), line(3, "hint", Diagnostic)], 0, None),
+            ("what confirms a bare exit", vec![exit(), line(0, "oom_kill", Confirmation)], 1, Some("oom_kill")),
+            ("what confirms another failure", vec![line(4, "worker_killed", Cascade), line(9, "oom_kill", Confirmation), exit()], 1, Some("oom_kill")),
+            ("what confirms a trace", vec![at(traced("RuntimeError: x"), 1, 2), rank(line(9, "oom_kill", Confirmation), "kernel")], 0, Some("oom_kill")),
+            ("a probe of a service that has ended", vec![detection(DetectorKind::Http, "health", "503"), exit()], 1, None),
+            ("what only explains an end", vec![explains(3), exit()], 0, Some("reset")),
+            ("but not beside a failure", vec![explains(3), line(7, "peer_gone", Cascade), exit()], 1, Some("peer_gone")),
+            ("unless that is a trace of it", vec![explains(3), at(traced("ConnectionResetError: x"), 1, 4), exit()], 1, Some("reset")),
+        ];
+        for (name, group, expected, known_as) in rows {
+            let at = root(&group);
+            assert_eq!(at, expected, "{name}");
+            let class = class_of_group(&group[at], &group);
+            assert_eq!(class.map(|class| class.name.as_str()), known_as, "{name}");
+        }
+    }
+
+    #[test]
+    fn severity_of_a_group() {
+        let with = |severity, role| {
+            let mut detection = known(hit("x"), "x", role, false);
+            detection.severity = severity;
+            detection
+        };
+        let rows = [
+            (
+                "the worst",
+                vec![with(Severity::Warning, Role::Root), with(Severity::Error, Role::Cascade)],
+                1,
+                Severity::Error,
+            ),
+            (
+                "remarks do not count",
+                vec![with(Severity::Warning, Role::Root), with(Severity::Critical, Role::Diagnostic)],
+                1,
+                Severity::Warning,
+            ),
+            ("again and again", vec![with(Severity::Error, Role::Root)], 3, Severity::Critical),
+            ("again and again, only a warning", vec![with(Severity::Warning, Role::Root)], 9, Severity::Warning),
+        ];
+        for (name, group, times, expected) in rows {
+            assert_eq!(severity(&group, times), expected, "{name}");
+        }
+    }
+
     #[test]
     fn categories_of_traces_and_lines() {
         use Category::*;
@@ -240,7 +358,7 @@ mod tests {
             ("AssertionError: x", Runtime), ("my.Custom: odd", Runtime), ("ValueError: 401 is too large", Runtime),
         ];
         for (message, expected) in rows {
-            assert_eq!(category(&traced(message), None), expected, "{message}");
+            assert_eq!(category(&traced(message), None, None), expected, "{message}");
         }
         #[rustfmt::skip]
         let lines = [
@@ -250,14 +368,14 @@ mod tests {
             ("loss is nan", Unknown), ("something odd", Unknown), ("KeyError: 'x'", Runtime),
         ];
         for (message, expected) in lines {
-            assert_eq!(category(&hit(message), None), expected, "{message}");
+            assert_eq!(category(&hit(message), None, None), expected, "{message}");
         }
         let mut in_test = traced("AssertionError: assert 1 == 2");
         in_test.trace.as_mut().unwrap().frames.push(frame("/app/tests/test_a.py", 3, "test_a", true));
-        assert_eq!(category(&in_test, None), Test);
+        assert_eq!(category(&in_test, None, None), Test);
         let mut wrapped = traced("my.Wrapped: cannot load");
         wrapped.trace.as_mut().unwrap().cause_chain = vec!["PermissionError".to_owned()];
-        assert_eq!(category(&wrapped, None), Permission);
+        assert_eq!(category(&wrapped, None, None), Permission);
     }
 
     #[test]
@@ -273,11 +391,11 @@ mod tests {
             ("not executable", denied, Category::Permission),
         ];
         for (name, exit, expected) in rows {
-            assert_eq!(category(&root, Some(&exit)), expected, "{name}");
+            assert_eq!(category(&root, None, Some(&exit)), expected, "{name}");
         }
-        assert_eq!(category(&detection(DetectorKind::Stall, "stall", "no output"), None), Category::Timeout);
+        assert_eq!(category(&detection(DetectorKind::Stall, "stall", "no output"), None, None), Category::Timeout);
         assert_eq!(kind(&detection(DetectorKind::Stall, "stall", "no output")), IncidentKind::Anomaly);
         assert_eq!(kind(&root), IncidentKind::Error);
-        assert_eq!(severity(&[]), Severity::Error);
+        assert_eq!(severity(&[], 1), Severity::Error);
     }
 }

@@ -1,8 +1,10 @@
 //! Incidents: what failed, named, weighed, made safe to show. Pure: files are written by `store`.
 
 mod category;
+mod copies;
 mod fingerprint;
 pub mod judge;
+pub mod novelty;
 pub mod order;
 mod record;
 mod redact;
@@ -19,6 +21,7 @@ mod warm_up;
 mod samples;
 
 pub use category::Category;
+pub use copies::{Copies, Writer};
 pub use fingerprint::{fingerprint, normalise};
 pub use record::{ActionTaken, Counted, Incident, IncidentKind, VerdictFallen};
 pub use redact::Redactor;

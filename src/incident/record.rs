@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Category;
+use super::{Category, Copies};
 use crate::detect::ending::Exit;
-use crate::detect::{Detection, DetectorKind, Severity};
+use crate::detect::{Class, Detection, DetectorKind, Severity};
 use crate::heal::verdict::Verdict;
 use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId, RunId};
 use crate::time::Utc;
@@ -95,6 +95,12 @@ pub struct Incident {
     pub message: String,
     /// What it began with.
     pub root: Detection,
+    /// The known failure class, where the root or what it covers has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// Who printed the root, where that was more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Copies>,
     /// What else belongs to it.
     pub counted: Vec<Counted>,
     /// How the child ended, where that belongs to the incident.

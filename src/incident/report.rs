@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::IncidentKind;
 use super::report_frames;
-use super::report_view::{Changes, CommitView, Configuration, ReportView};
+use super::report_view::{Changes, CommitView, Configuration, NewLines, ReportView};
 use super::report_words::{category_words, exit_words, verdict_words, what_was_seen, when};
 use super::safe_text::{code, code_cell, fence, prose};
 use crate::config::command_line;
@@ -17,6 +17,8 @@ use crate::detect::DetectorKind;
 const MAX_TRACE_LINES: usize = 120;
 /// Lines of the log that are shown; more are in `log_excerpt.txt`.
 const MAX_LOG_LINES: usize = 20;
+/// Ranks and other writers that are named.
+const MAX_WRITERS: usize = 8;
 /// Files and commits that are listed.
 const MAX_LISTED: usize = 20;
 
@@ -69,6 +71,9 @@ fn header(out: &mut String, view: &ReportView) {
     row("Detected by", format!("{} ({})", code_cell(root.detector.as_str()), root.kind.as_str()));
     row("Severity", incident.severity.as_str().to_owned());
     row("Category", format!("{}: {}", incident.category.as_str(), category_words(incident.category)));
+    if let Some(class) = &incident.class {
+        row("Known as", format!("{} ({})", code_cell(class.name.as_str()), class.role.as_str()));
+    }
     row("Fingerprint", code_cell(incident.fingerprint.as_str()));
     if let Some(exit) = &incident.exit {
         row("Exit", prose(&exit_words(exit)));
@@ -109,6 +114,12 @@ fn what_happened(out: &mut String, view: &ReportView) {
         if trace.cut {
             out.push_str(" The trace was cut off.");
         }
+    }
+    if let Some(copies) = &incident.copies {
+        let first = code(&copies.first.name());
+        let writers = copies.writers.len();
+        let _ =
+            write!(out, " It was printed by {writers} writers, first by {first}: {}.", code(&copies.list(MAX_WRITERS)));
     }
     if let Some(exit) = &incident.exit {
         let _ = write!(out, " The child {}.", prose(&exit_words(exit)));
@@ -232,6 +243,9 @@ fn changes(out: &mut String, changes: &Changes) {
         changes.commits.iter().take(MAX_LISTED).for_each(|it| commit(out, it));
         more(out, changes.commits.len());
     }
+    if let Some(new) = &changes.new_lines {
+        new_lines(out, new);
+    }
     if !changes.notes.is_empty() {
         out.push('\n');
         for note in &changes.notes {
@@ -239,6 +253,18 @@ fn changes(out: &mut String, changes: &Changes) {
         }
     }
     out.push('\n');
+}
+
+fn new_lines(out: &mut String, new: &NewLines) {
+    if new.lines.is_empty() {
+        let _ = writeln!(out, "\nNo line before the failure is new, compared with {}.", prose(&new.compared));
+        return;
+    }
+    let _ = writeln!(out, "\nNew lines before the failure, compared with {}:\n", prose(&new.compared));
+    for line in &new.lines {
+        let times = if line.count == 1 { String::new() } else { format!(" ({} times)", line.count) };
+        let _ = writeln!(out, "- line {}{times}: {}", line.line, code(&line.text));
+    }
 }
 
 fn commit(out: &mut String, commit: &CommitView) {

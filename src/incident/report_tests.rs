@@ -6,7 +6,8 @@ use crate::detect::{Detection, Language};
 use crate::frame::{FrameOptions, explode};
 use crate::heal::verdict::Verdict;
 use crate::ids::{AttemptNo, ChildNo, DetectorName, IncidentId, RunId};
-use crate::incident::report_view::{ChangedFile, FrameView, Healthy, SnapshotView, frame_order};
+use crate::incident::novelty::NewLine;
+use crate::incident::report_view::{ChangedFile, FrameView, Healthy, NewLines, SnapshotView, frame_order};
 use crate::incident::samples::{at, detection, ended, exited, frame, trace};
 use crate::incident::{
     ActionTaken, Counted, Incident, Redactor, VerdictFallen, fingerprint, frame_file, frame_file_name, judge,
@@ -23,7 +24,7 @@ fn incident(id: &str, root: Detection, exit: Option<crate::detect::ending::Exit>
         utc: Utc::from_millis(NOW),
         kind: judge::kind(&root),
         severity: root.severity,
-        category: judge::category(&root, exit.as_ref()),
+        category: judge::category(&root, None, exit.as_ref()),
         fingerprint: fingerprint(&root, exit.as_ref()),
         message: root.message.clone(),
         root,
@@ -32,6 +33,8 @@ fn incident(id: &str, root: Detection, exit: Option<crate::detect::ending::Exit>
         recent_metric: Vec::new(),
         actions: Vec::new(),
         not_acted: None,
+        class: None,
+        copies: None,
     }
 }
 
@@ -149,6 +152,10 @@ fn python() -> ReportView {
             subject: "config: rename port".into(),
             files: vec!["app/config.py".into()],
         }],
+        new_lines: Some(NewLines {
+            lines: vec![NewLine { line: 40, text: "WARN retrying postgres://me:hunter2@db/x".into(), count: 2 }],
+            compared: "child 1 of run 20261120T080000Z-11aa, which finished its work".into(),
+        }),
         notes: vec![],
     };
     view.configuration.command = ["python", "train.py", "--db-password", "hunter2"].map(str::to_owned).to_vec();

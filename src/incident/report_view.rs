@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::novelty::NewLine;
 use super::{Incident, Redactor};
 use crate::detect::Trace;
 use crate::frame::SourceFrame;
@@ -56,8 +57,20 @@ pub struct Changes {
     pub files: Vec<ChangedFile>,
     /// Recent commits that touched files of the frames, newest first.
     pub commits: Vec<CommitView>,
+    /// Lines before the failure that are new; `None`: nobody knows.
+    #[serde(default)]
+    pub new_lines: Option<NewLines>,
     /// What could not be found out, in words.
     pub notes: Vec<String>,
+}
+
+/// Lines that were never printed while things went well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewLines {
+    /// The lines.
+    pub lines: Vec<NewLine>,
+    /// What they were compared with, in words.
+    pub compared: String,
 }
 
 /// A child that did well.
@@ -156,12 +169,7 @@ impl ReportView {
                 redact_source(source, redactor);
             }
         }
-        let Changes { since: _, files, commits, notes } = changes;
-        files.iter_mut().for_each(|file| redact_text(&mut file.path, redactor));
-        for commit in commits {
-            redact_text(&mut commit.subject, redactor);
-        }
-        notes.iter_mut().for_each(|note| redact_text(note, redactor));
+        changes.redact(redactor);
         let Configuration { command, cwd, kind: _, overlay, env_names: _, snapshots } = configuration;
         *command = redactor.redact_argv(command);
         redact_text(cwd, redactor);
@@ -175,6 +183,21 @@ impl ReportView {
         // As one text: a private key has several lines.
         let tail = redactor.redact(&log_tail.join("\n"));
         *log_tail = if log_tail.is_empty() { Vec::new() } else { tail.split('\n').map(str::to_owned).collect() };
+    }
+}
+
+impl Changes {
+    /// Replaces secrets.
+    pub fn redact(&mut self, redactor: &mut Redactor) {
+        let Changes { since: _, files, commits, new_lines, notes } = self;
+        for new in new_lines.iter_mut().flat_map(|new| &mut new.lines) {
+            redact_text(&mut new.text, redactor);
+        }
+        files.iter_mut().for_each(|file| redact_text(&mut file.path, redactor));
+        for commit in commits {
+            redact_text(&mut commit.subject, redactor);
+        }
+        notes.iter_mut().for_each(|note| redact_text(note, redactor));
     }
 }
 

@@ -13,6 +13,8 @@ use super::event::{Event, Outcome};
 use super::journal_line::{self, Differ, JournalLine};
 use super::leftover;
 use super::look_around;
+use super::looker::{Looked, Looker};
+use super::looks::Look;
 use super::record::Recorder;
 use super::secrets;
 use super::state::State;
@@ -21,6 +23,7 @@ use super::streams::Streams;
 use super::talk::Talk;
 use super::todo::{Intent, LedgerRow, Todo, TodoId};
 use crate::config::{Config, Notifier, command_line};
+use crate::detect::look::Answer;
 use crate::detect::{Detection, DetectorSet};
 use crate::ids::{AttemptNo, ChildNo, RunId};
 use crate::incident::Redactor;
@@ -69,6 +72,7 @@ pub(super) struct Hands {
     recorder: Recorder,
     reload: Box<dyn FnMut() -> Result<Config, String>>,
     jobs: Vec<(TodoId, Asked, Job)>,
+    looker: Looker,
     /// Intents of an earlier monitor: they may have been carried out already.
     restored: BTreeSet<TodoId>,
     complaints: BTreeMap<String, Utc>,
@@ -82,6 +86,7 @@ impl Hands {
         journal: Journal<JournalLine>,
         talk: Talk,
         supervisor: Box<dyn Supervisor>,
+        looker: Looker,
         reload: Box<dyn FnMut() -> Result<Config, String>>,
         restored: BTreeSet<TodoId>,
     ) -> Self {
@@ -96,6 +101,7 @@ impl Hands {
             recorder: Recorder::default(),
             reload,
             jobs: Vec::new(),
+            looker,
             restored,
             complaints: BTreeMap::new(),
             records_blocked: false,
@@ -162,10 +168,17 @@ impl Hands {
             Todo::UpdateIncident { id, change } => {
                 self.recorder.update(&mut self.store, &mut self.redactor, &state.config, id, change)
             }
-            Todo::LookAround { since, files, .. } => {
+            Todo::LookAround { since, files, at, .. } => {
                 let project = &state.config.project;
                 let files: Vec<String> = files.iter().map(|file| look_around::shown(project, file)).collect();
-                return self.spawn(intent.id, Asked::Changes, &look_around::job(project, *since, &files), now);
+                let run = state.memory.run.as_ref().map(|run| &run.id);
+                let log = run.zip(at.as_ref()).map(|(run, &(child, until, line))| look_around::LogPlace {
+                    log: self.store.layout().child_log(run, child),
+                    until,
+                    line,
+                });
+                let job = look_around::job(project, *since, &files, log.as_ref());
+                return self.spawn(intent.id, Asked::Changes, &job, now);
             }
             Todo::Ledger { row } => self.append_row(row, again),
             Todo::RunCommand { attempt, command, cwd, env, timeout } => {
@@ -309,7 +322,12 @@ impl Hands {
                     let result = job.finish();
                     let outcome = match asked {
                         Asked::Command => command_outcome(&result),
-                        Asked::Changes => Outcome::LookedAround(Box::new(changes_in(&result))),
+                        Asked::Changes => {
+                            // From here on it is on disk in more than one place.
+                            let mut changes = changes_in(&result);
+                            changes.redact(&mut self.redactor);
+                            Outcome::LookedAround(Box::new(changes))
+                        }
                     };
                     events.push(Event::Done { id, result: Ok(outcome) });
                 }
@@ -319,8 +337,36 @@ impl Hands {
         events
     }
 
+    /// Begins a look. What comes of it is told by [`Hands::finished_looks`], and here where nobody can look.
+    pub(super) fn look(&mut self, look: &Look, state: &State, now: Now) -> Option<Event> {
+        let run = state.memory.run.as_ref().map(|run| run.id.clone()).unwrap_or_else(|| RunId::new(""));
+        let record = self.store.layout().child_record(&run, look.child);
+        let error = self.looker.begin(look, &record, now.mono).err()?;
+        let why = format!("no process can be started to look: {error}");
+        Some(Event::Looked { id: look.id, answer: Box::new(Answer::Unknown { why }) })
+    }
+
+    /// Looks that have ended. What they say is redacted here, before anything is made of it.
+    pub(super) fn finished_looks(&mut self, now: Now) -> Vec<Looked> {
+        let mut looked = self.looker.finished(now.mono);
+        for looked in &mut looked {
+            match &mut looked.answer {
+                Answer::Well { said } | Answer::Failed { said, .. } | Answer::Unknown { why: said } => {
+                    *said = self.redactor.redact(said);
+                }
+                Answer::Resources(seen) => {
+                    for said in seen.unknown.iter_mut().chain(&mut seen.notes) {
+                        *said = self.redactor.redact(said);
+                    }
+                }
+            }
+        }
+        looked
+    }
+
     /// Ends the commands of rules that still run: nobody would be there to hear how they ended.
     pub(super) fn end_jobs(&mut self, now: Utc) {
+        self.looker.end_all();
         for (_, asked, job) in std::mem::take(&mut self.jobs) {
             if matches!(asked, Asked::Command) {
                 let what = format!("the monitor leaves and ends the command of a rule (pid {})", job.pid());
@@ -333,22 +379,24 @@ impl Hands {
 
     /// Whether a process is one of our jobs.
     pub(super) fn is_job(&self, pid: u32) -> bool {
-        self.jobs.iter().any(|(_, _, job)| job.pid() == pid)
+        self.jobs.iter().any(|(_, _, job)| job.pid() == pid) || self.looker.is_job(pid)
     }
 
     pub(super) fn job_fds(&self) -> Vec<BorrowedFd<'_>> {
-        self.jobs.iter().flat_map(|(_, _, job)| job.fds()).collect()
+        self.jobs.iter().flat_map(|(_, _, job)| job.fds()).chain(self.looker.fds()).collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.jobs.iter().map(|(_, _, job)| job.deadline()).min()
+        self.jobs.iter().map(|(_, _, job)| job.deadline()).chain(self.looker.deadline()).min()
     }
 
     /// Reads the configuration again; the streams get the new detectors.
     pub(super) fn read_config(&mut self, streams: &mut Streams) -> Result<Box<Config>, String> {
         let config = (self.reload)()?;
         let set = DetectorSet::compile(&config.detectors).map_err(in_words)?;
-        streams.set_detectors(Arc::new(set));
+        let set = Arc::new(set);
+        self.looker.set_detectors(Arc::clone(&set));
+        streams.set_detectors(set);
         Ok(Box::new(config))
     }
 

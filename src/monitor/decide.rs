@@ -6,15 +6,17 @@ use super::state::State;
 use super::todo::{IncidentChange, LedgerRow, Todo};
 use crate::config::{Action, Lifecycle, Rule};
 use crate::detect::ending::{Ending, Exit};
+use crate::detect::{ClassAction, Severity};
 use crate::exit::ABORTED;
 use crate::heal::overlay::{Bases, Changed, change};
 use crate::heal::rules::{self, Seen};
 use crate::heal::verdict::Verdict;
-use crate::ids::{AttemptNo, IncidentId};
+use crate::ids::{AttemptNo, ClassName, IncidentId};
 use crate::incident::{ActionTaken, Incident};
 
 /// Healer of restarts that no rule asked for.
 const POLICY: &str = "policy";
+const RESTART: &str = "restart";
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// What is done about an incident.
@@ -26,8 +28,26 @@ pub(super) enum Decision {
     Act { attempt: AttemptNo, healer: String, action: Action, changed: Changed, notify: bool },
     /// A budget is spent, and the child has ended.
     GiveUp { why: String },
-    /// The command cannot even be started.
+    /// Only a person can help: the command cannot even be started, or the class of the failure says so.
     Hold { why: String },
+    /// The class of the failure says that the world outside was not ready.
+    Wait { attempt: AttemptNo, class: ClassName },
+}
+
+/// Why no rule acts.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum NoRule {
+    #[error("its severity is below `healing.min_severity: {}`", .0.as_str())]
+    Below(Severity),
+    #[error("an earlier fix for this detector regressed, and `healing.regression_action` is `escalate`")]
+    Escalated,
+    #[error("no rule matches")]
+    Matches,
+}
+
+/// Healer of what a failure class asks for.
+fn class_healer(class: &ClassName) -> String {
+    format!("class {class}")
 }
 
 impl State {
@@ -45,12 +65,18 @@ impl State {
         if let Some(Exit { ending: Ending::NotStarted { message, .. }, .. }) = &ended {
             return Decision::Hold { why: message.clone() };
         }
+        let rule = self.eligible_rule(incident, eligible).cloned();
+        if let Err(NoRule::Matches) = &rule
+            && let Some(decision) = self.by_class(incident)
+        {
+            return decision;
+        }
         if ended.is_some() {
             self.memory.restarts.failed_with(&incident.fingerprint);
         }
-        let rule = match self.eligible_rule(incident, eligible) {
-            Ok(rule) => rule.clone(),
-            Err(why) => return Decision::Nothing { why },
+        let rule = match rule {
+            Ok(rule) => rule,
+            Err(why) => return Decision::Nothing { why: why.to_string() },
         };
         if let Some(wall) = self.heal_wall(incident, &rule) {
             return self.wall_reached(wall);
@@ -78,19 +104,45 @@ impl State {
         }
     }
 
-    fn eligible_rule(&self, incident: &Incident, eligible: impl Fn(&Rule) -> bool) -> Result<&Rule, String> {
+    fn eligible_rule(&self, incident: &Incident, eligible: impl Fn(&Rule) -> bool) -> Result<&Rule, NoRule> {
         let least = self.config.healing.min_severity;
         if incident.severity < least {
-            return Err(format!("its severity is below `healing.min_severity: {}`", least.as_str()));
+            return Err(NoRule::Below(least));
         }
         if self.memory.escalated.contains(&incident.root.detector) {
-            return Err(
-                "an earlier fix for this detector regressed, and `healing.regression_action` is `escalate`".to_owned()
-            );
+            return Err(NoRule::Escalated);
         }
         let seen = Seen { history: &self.memory.history, now: self.memory.watched };
         let rules = self.config.rules.iter().filter(|rule| eligible(rule));
-        rules::first_match(rules, incident, seen).ok_or_else(|| "no rule matches".to_owned())
+        rules::first_match(rules, incident, seen).ok_or(NoRule::Matches)
+    }
+
+    /// What the class of a failure asks for where no rule does and the lifecycle would start the command again.
+    fn by_class(&mut self, incident: &Incident) -> Option<Decision> {
+        let class = incident.class.as_ref().filter(|_| self.config.healing.class_actions)?;
+        let failed = self.ended_exit().is_some_and(|exit| !exit.is_success());
+        if !failed || self.may_restart().is_err() {
+            return None;
+        }
+        let held = |why: &str| Some(Decision::Hold { why: format!("{}: {why}", class.name) });
+        match class.action {
+            ClassAction::Hold => held("starting again would not help"),
+            ClassAction::Requeue => held("it needs another machine, and there is no scheduler to ask"),
+            ClassAction::Clean => held("room has to be made first, and no rule says how"),
+            ClassAction::Backoff => {
+                let policy = &self.config.process.restart_policy;
+                if let Err(wall) = self.memory.restarts.allow_wait(policy, self.memory.watched) {
+                    return Some(self.wall_reached(wall.to_string()));
+                }
+                self.memory.last_attempt += 1;
+                Some(Decision::Wait { attempt: AttemptNo(self.memory.last_attempt), class: class.name.clone() })
+            }
+            ClassAction::Policy
+            | ClassAction::Restart
+            | ClassAction::Rollback
+            | ClassAction::Adjust
+            | ClassAction::Ignore => None,
+        }
     }
 
     /// Whether a child that has ended may be started again at all.
@@ -157,6 +209,9 @@ impl State {
             Decision::Act { attempt, healer, action, changed, notify: _ } => {
                 incident.actions.push(self.action_taken(*attempt, healer, action.as_str(), changed.notes.clone()));
             }
+            Decision::Wait { attempt, class } => {
+                incident.actions.push(self.action_taken(*attempt, &class_healer(class), RESTART, Vec::new()));
+            }
         }
     }
 
@@ -175,6 +230,7 @@ impl State {
     pub(super) fn carry_out(&mut self, decision: Decision, incident: &Incident, fx: &mut Effects) -> bool {
         let (notify, what) = match &decision {
             Decision::Act { healer, action, notify, .. } => (*notify, format!("{healer}: {}", action.as_str())),
+            Decision::Wait { class, .. } => (true, format!("{}: {RESTART}", class_healer(class))),
             Decision::Nothing { why } | Decision::GiveUp { why } | Decision::Hold { why } => (true, why.clone()),
         };
         if notify {
@@ -198,6 +254,14 @@ impl State {
             }
             Decision::Act { attempt, healer, action, changed, notify: _ } => {
                 self.act(attempt, healer, action, changed, incident, fx)
+            }
+            Decision::Wait { attempt, class } => {
+                let healer = class_healer(&class);
+                fx.say(Level::Info, format!("{healer}: {RESTART}"));
+                self.begin_attempt(attempt, healer.clone(), RESTART, incident);
+                self.attempt_restarts(attempt);
+                self.wait_outside(format!("{healer} on {}: not a failure of the code", incident.id), fx);
+                true
             }
         }
     }
@@ -230,6 +294,11 @@ impl State {
                 let taken = self.action_taken(attempt, &healer, action.as_str(), changed.notes.clone());
                 self.change_incident(&incident.id, IncidentChange::Action { action: taken });
                 self.act(attempt, healer, action, changed, incident, fx)
+            }
+            Decision::Wait { attempt, ref class } => {
+                let taken = self.action_taken(attempt, &class_healer(class), RESTART, Vec::new());
+                self.change_incident(&incident.id, IncidentChange::Action { action: taken });
+                self.carry_out(decision, incident, fx)
             }
             other @ (Decision::GiveUp { .. } | Decision::Hold { .. }) => {
                 if let Decision::GiveUp { why } | Decision::Hold { why } = &other {

@@ -1,6 +1,7 @@
 //! What is to be done now.
 
 use super::command::ControlAnswer;
+use super::looks::Look;
 use super::todo::Intent;
 use crate::ids::{ChildNo, IncidentId, StreamId};
 
@@ -23,6 +24,8 @@ pub enum Effect {
     FlushSilence(Vec<StreamId>),
     /// Read an ended child's streams to their ends; answered by `Event::Scanned` and `Event::Drained`.
     Drain(ChildNo),
+    /// Look at the world outside the log; answered by `Event::Looked`.
+    Look(Box<Look>),
     /// Read the configuration again; answered by `Event::ConfigRead`.
     ReadConfig {
         /// Command to answer.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::command::ControlCommand;
+use super::looks::LookId;
 use super::memory::FileId;
 use super::status::ProcessIdentity;
 use super::todo::TodoId;
 use crate::config::Config;
 use crate::detect::ending::Exit;
+use crate::detect::look::Answer;
 use crate::detect::{Detection, Position};
 use crate::ids::{ChildNo, DetectorName, StreamId};
 use crate::incident::report_view::Changes;
@@ -37,6 +39,13 @@ pub enum Event {
         id: TodoId,
         /// `Err` says in words why not; it is tried again later.
         result: Result<Outcome, String>,
+    },
+    /// A look has ended.
+    Looked {
+        /// Which.
+        id: LookId,
+        /// What it saw.
+        answer: Box<Answer>,
     },
     /// A control command arrived.
     Command {

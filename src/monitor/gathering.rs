@@ -110,6 +110,7 @@ mod tests {
             candidates: Vec::new(),
             arrived: Vec::new(),
             others: Vec::new(),
+            copies: Vec::new(),
         };
         // As thousands of ranks in any order; each arrived at the time of its number.
         for rank in (0..1000_u64).map(|at| at * 617 % 1000) {

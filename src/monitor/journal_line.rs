@@ -57,7 +57,7 @@ impl Differ {
                 })*
             };
         }
-        parts!(run phase child overlay limits restarts logs_of detectors matches progress gathering incidents recent_ids
+        parts!(run phase child overlay limits restarts logs_of detectors matches progress gathering hints incidents recent_ids
             incidents_total history attempts last_attempt attempt_times escalated todo last_todo last_healthy watched);
         match memory.streams.since(self.streams) {
             News::Some(some) if !all => {
@@ -263,6 +263,7 @@ mod tests {
             utc: Utc::from_millis(1),
             candidates: vec![seen.clone(); Gathering::MAX_CANDIDATES],
             arrived: Vec::new(),
+            copies: Vec::new(),
             others: Vec::new(),
         };
         let mut light = Memory { gathering: Some(gathering), ..memory() };

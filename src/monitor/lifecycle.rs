@@ -1,5 +1,7 @@
 //! Children: started, seen, ended, and what an end means when no healer knows better.
 
+use std::time::Duration;
+
 use super::effect::{Effect, Effects, Level, NotificationKind};
 use super::event::{Outcome, Seen};
 use super::memory::{ChildFacts, Memory, Phase, RunFacts, StreamFacts, Then};
@@ -29,6 +31,7 @@ impl State {
         };
         self.live.clear();
         self.rearm_stalls();
+        self.rearm_looks();
         self.note("run started");
     }
 
@@ -52,6 +55,7 @@ impl State {
         self.memory.streams.insert(no.stream(), StreamFacts::default());
         self.memory.matches.clear();
         self.memory.progress.clear();
+        self.memory.hints.clear();
         self.live.clear();
         self.unseen = None;
         self.drain_asked = false;
@@ -60,6 +64,7 @@ impl State {
         self.attempts_get_child(no);
         self.set_phase(Phase::Starting);
         self.rearm_stalls();
+        self.rearm_looks();
         self.note(format!("child {no} asked for"));
     }
 
@@ -211,6 +216,7 @@ impl State {
                         self.set_phase(Phase::Cooling {
                             until,
                             because: format!("`process.lifecycle: restart_always` after {words}"),
+                            free: true,
                         });
                     }
                     Err(wall) => self.give_up(&wall.to_string(), fx),
@@ -247,13 +253,23 @@ impl State {
 
     /// Waits before a restart that counts.
     pub(super) fn cool(&mut self, because: String, fx: &mut Effects) {
-        let policy = &self.config.process.restart_policy;
-        let pause = self.memory.restarts.pause(policy, self.chance());
+        let pause = self.memory.restarts.pause(&self.config.process.restart_policy, self.chance());
+        self.cool_for(pause, because, false, fx);
+    }
+
+    /// Waits before a restart that spends no budget: the world outside was not ready.
+    pub(super) fn wait_outside(&mut self, because: String, fx: &mut Effects) {
+        let pause = self.memory.restarts.wait(&self.config.process.restart_policy, self.chance());
+        self.memory.restarts.waited();
+        self.cool_for(pause, because, true, fx);
+    }
+
+    fn cool_for(&mut self, pause: Duration, because: String, free: bool, fx: &mut Effects) {
         let until = self.memory.watched + pause;
         if !pause.is_zero() {
             fx.say(Level::Info, format!("restarting in {:.1} s: {because}", pause.as_secs_f64()));
         }
-        self.set_phase(Phase::Cooling { until, because });
+        self.set_phase(Phase::Cooling { until, because, free });
     }
 
     /// A number from 0 to 1 that differs from run to run and restart to restart, and is the same after a replay.
@@ -282,13 +298,12 @@ impl State {
     }
 
     pub(super) fn start_when_cooled(&mut self, fx: &mut Effects) {
-        let Phase::Cooling { until, because } = self.memory.phase.clone() else { return };
+        let Phase::Cooling { until, because, free } = self.memory.phase.clone() else { return };
         if self.memory.watched < until {
             return;
         }
         let policy = self.config.process.restart_policy.clone();
-        let finished = self.memory.child.as_ref().and_then(|child| child.exit.as_ref()).is_some_and(Exit::is_success);
-        if finished && self.config.process.lifecycle == Lifecycle::RestartAlways {
+        if free {
             self.memory.restarts.started_again(&policy, self.memory.watched);
         } else {
             self.memory.restarts.restarted(&policy, self.memory.watched);

@@ -23,8 +23,15 @@ pub(super) fn shown(project: &Path, file: &str) -> String {
     }
 }
 
+/// Where a failure begins in its child's log.
+pub(super) struct LogPlace {
+    pub(super) log: PathBuf,
+    pub(super) until: u64,
+    pub(super) line: u64,
+}
+
 /// The hidden subcommand `look-around` of this very program.
-pub(super) fn job(project: &Path, since: Option<Utc>, files: &[String]) -> JobSpec {
+pub(super) fn job(project: &Path, since: Option<Utc>, files: &[String], place: Option<&LogPlace>) -> JobSpec {
     let mut argv = vec![
         "/proc/self/exe".to_owned(),
         "look-around".to_owned(),
@@ -33,6 +40,11 @@ pub(super) fn job(project: &Path, since: Option<Utc>, files: &[String]) -> JobSp
     ];
     if let Some(since) = since {
         argv.extend(["--since-ms".to_owned(), since.millis().to_string()]);
+    }
+    if let Some(LogPlace { log, until, line }) = place {
+        let options =
+            [("--log", log.display().to_string()), ("--until", until.to_string()), ("--line", line.to_string())];
+        argv.extend(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
     }
     argv.push("--".to_owned());
     argv.extend(files.iter().take(MAX_FILES).cloned());

@@ -11,7 +11,7 @@ use crate::detect::{Detection, DetectorKind, Position};
 use crate::heal::budget::Restarts;
 use crate::heal::verdict::Verdict;
 use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId, RunId};
-use crate::incident::{Counted, Incident};
+use crate::incident::{Copies, Counted, Incident};
 use crate::monitor::status::ProcessIdentity;
 use crate::time::{Utc, Watched};
 
@@ -41,6 +41,8 @@ pub struct Memory {
     pub matches: BTreeMap<DetectorName, Vec<Watched>>,
     /// Detections that are not an incident yet.
     pub gathering: Option<Gathering>,
+    /// What may explain an end and is no failure before, oldest first, one per class.
+    pub hints: Vec<Hint>,
     /// The last incidents, oldest first, at most [`Memory::MAX_INCIDENTS`].
     pub incidents: Vec<IncidentNote>,
     /// Names of the last incidents, those of earlier runs included: a name is never given twice.
@@ -113,6 +115,9 @@ pub enum Phase {
         until: Watched,
         /// Why there will be a next child.
         because: String,
+        /// It waits for the world outside: the restart spends no budget.
+        #[serde(default)]
+        free: bool,
     },
     /// Nothing runs until `sentry resume`.
     Paused {
@@ -250,6 +255,23 @@ pub struct Gathering {
     pub arrived: Vec<u64>,
     /// All others.
     pub others: Vec<Counted>,
+    /// Who printed which failure; at most [`Gathering::MAX_CANDIDATES`] failures.
+    #[serde(default)]
+    pub copies: Vec<(Fingerprint, Copies)>,
+}
+
+/// A detection of a class that only explains an end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// When it was seen.
+    pub at: Watched,
+    /// What was seen.
+    pub detection: Detection,
+}
+
+impl Hint {
+    /// Most hints kept.
+    pub const MAX: usize = 16;
 }
 
 impl Gathering {

@@ -14,6 +14,8 @@ mod leftover;
 mod lifecycle;
 mod live;
 mod look_around;
+mod looker;
+pub mod looks;
 pub mod memory;
 mod obey;
 pub mod picture;

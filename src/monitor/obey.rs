@@ -204,6 +204,7 @@ impl State {
             Ok(config) => {
                 self.config = *config;
                 self.rearm_stalls();
+                self.rearm_looks();
                 self.warnings.remove("config");
                 self.note("configuration read again");
                 fx.say(Level::Info, "the configuration was read again and is in effect");

@@ -75,6 +75,7 @@ impl State {
                     (name.clone(), status)
                 })
                 .collect(),
+            probes: self.looks_in_words(),
             streams: self.shown_streams(),
             stream_totals: StreamTotals {
                 count: memory.streams.len(),
@@ -148,7 +149,7 @@ impl State {
             }
             Phase::Settling => plain(PhaseName::Settling, "the rest of the child's output and processes"),
             Phase::Deciding => plain(PhaseName::Settling, "the command of a rule"),
-            Phase::Cooling { until, because } => {
+            Phase::Cooling { until, because, free: _ } => {
                 let left = until.since(self.memory.watched).as_secs_f64();
                 (PhaseName::Cooling, format!("{left:.0} s to pass before the restart"), Some(because.clone()), None)
             }

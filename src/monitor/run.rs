@@ -129,6 +129,10 @@ impl Monitor {
                     let reports = self.streams.flush_silence(&streams);
                     self.scanned(reports);
                 }
+                Effect::Look(look) => {
+                    let event = self.hands.look(&look, &self.state, now);
+                    self.pending.extend(event);
+                }
                 Effect::Drain(child) => self.streams.begin_drain(child),
                 Effect::ReadConfig { command } => {
                     self.read_config(command, now);
@@ -318,6 +322,10 @@ impl Monitor {
         }
         self.pending.extend(drained.map(|child| Event::Drained { child }));
         self.pending.extend(self.hands.finished_jobs(now));
+        for looked in self.hands.finished_looks(now) {
+            self.scanned(looked.report.into_iter().collect());
+            self.pending.push_back(Event::Looked { id: looked.id, answer: Box::new(looked.answer) });
+        }
         if commands {
             self.take_commands(now);
         }
@@ -443,6 +451,7 @@ impl Monitor {
                 | Event::Scanned(_)
                 | Event::Drained { .. }
                 | Event::Done { .. }
+                | Event::Looked { .. }
                 | Event::Terminate
                 | Event::Interrupt
                 | Event::ConfigRead { command: None, .. }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::effect::{Effect, Effects, Level};
 use super::event::ScanReport;
 use super::gathering::{count_one, merge};
-use super::memory::{DetectorFacts, Gathering, IncidentNote, Memory, Phase, StreamFacts, Then};
+use super::memory::{DetectorFacts, Gathering, Hint, IncidentNote, Memory, Phase, StreamFacts, Then};
 use super::state::State;
 use super::todo::{IncidentChange, Todo};
 use crate::config::What;
-use crate::detect::{Detection, DetectorKind, Severity};
+use crate::detect::{Detection, DetectorKind, Role, Severity};
 use crate::ids::{ChildNo, DetectorName, IncidentId};
-use crate::incident::{Counted, Incident, fingerprint, judge};
+use crate::incident::{Copies, Counted, Incident, Writer, fingerprint, judge};
 use crate::time::{Utc, Watched};
 
 /// A cascade that never becomes quiet settles after this much longer than a quiet one.
@@ -78,8 +78,21 @@ impl State {
     }
 
     /// A detection is counted in the totals, weighed against `min_count`, and gathered.
-    fn detected(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
+    pub(super) fn detected(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
         self.count_totals(&detection.detector, detection.kind, 1);
+        match &detection.class {
+            Some(class) if class.role == Role::Diagnostic => {
+                if let Some(gathering) = &mut self.memory.gathering {
+                    count_one(&mut gathering.others, &detection);
+                }
+                return;
+            }
+            Some(class) if class.only_if_ended => {
+                self.hint(detection);
+                return;
+            }
+            Some(_) | None => {}
+        }
         self.touched = true;
         if self.fires(&detection.detector) {
             self.gather(detection, arrived, child, fx);
@@ -132,13 +145,44 @@ impl State {
         })
     }
 
+    /// Remembers the newest detection of a class that explains an end, should one follow. One is printed with each retry:
+    /// that alone is no reason to write the journal.
+    fn hint(&mut self, detection: Detection) {
+        let same = |hint: &Hint| hint.detection.detector == detection.detector;
+        self.memory.hints.retain(|hint| !same(hint));
+        let surplus = (self.memory.hints.len() + 1).saturating_sub(Hint::MAX);
+        self.memory.hints.drain(..surplus);
+        self.memory.hints.push(Hint { at: self.memory.watched, detection });
+    }
+
+    /// What was seen shortly before a child's end, unless the end belongs to an incident that is there already.
+    fn hints_of(&mut self, exit: &Detection, child: ChildNo) -> Vec<Detection> {
+        let hints = std::mem::take(&mut self.memory.hints);
+        if self.joins(exit, child).is_some() {
+            return Vec::new();
+        }
+        let (now, streams) = (self.memory.watched, &self.memory.streams);
+        let near = |hint: &Hint| {
+            let lines = streams.get(&hint.detection.stream).map_or(0, |facts| facts.lines);
+            now.since(hint.at) <= EXIT_FOLLOWS_WITHIN
+                || lines.saturating_sub(hint.detection.lines.1) <= EXIT_FOLLOWS_LINES
+        };
+        hints.into_iter().filter(near).map(|hint| hint.detection).collect()
+    }
+
     /// `arrived`: its place among all that arrived; `None` for what no stream has said, which comes after all that is there.
     pub(super) fn gather(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
         let now = self.memory.watched;
         let utc = self.utc;
         if detection.kind == DetectorKind::ExitCode {
             self.count_totals(&detection.detector.clone(), detection.kind, 1);
+            if detection.severity > Severity::Info {
+                for hint in self.hints_of(&detection, child) {
+                    self.gather(hint, None, child, fx);
+                }
+            }
         }
+        let print = fingerprint(&detection, None);
         let gathering = self.memory.gathering.get_or_insert_with(|| {
             let place = if detection.lines.0 == 0 { String::new() } else { format!(", line {}", detection.lines.0) };
             fx.say(
@@ -153,9 +197,15 @@ impl State {
                 candidates: Vec::new(),
                 arrived: Vec::new(),
                 others: Vec::new(),
+                copies: Vec::new(),
             }
         });
         gathering.last = now;
+        if let Some((_, copies)) = gathering.copies.iter_mut().find(|(known, _)| *known == print) {
+            copies.add(&detection);
+        } else if gathering.copies.len() < Gathering::MAX_CANDIDATES {
+            gathering.copies.push((print, Copies::of(&detection)));
+        }
         gathering.add(detection, arrived);
         self.touched = true;
     }
@@ -201,8 +251,21 @@ impl State {
         if let Some(at) = self.joins(&root, gathering.child) {
             return self.join(at, &root, counted, fx);
         }
-        let severity = judge::severity(&gathering.candidates);
+        let known_as = fingerprint(&root, exit.as_ref());
+        let times = 1 + self.memory.history.iter().filter(|(other, _)| *other == known_as).count();
+        let severity = judge::severity(&gathering.candidates, times);
         let kind = judge::kind(&root);
+        // Inside a trace a line tells its class even where it is no failure of its own.
+        let hints = self.memory.hints.iter().map(|hint| &hint.detection);
+        let class = judge::class(&root, gathering.candidates.iter().chain(hints));
+        let class = class.or_else(|| judge::class_of_group(&root, &gathering.candidates)).cloned();
+        let print = fingerprint(&root, None);
+        let copies = gathering.copies.into_iter().find(|(known, _)| *known == print);
+        let mut copies = copies.map(|(_, copies)| copies).filter(Copies::is_shared);
+        if let Some(copies) = &mut copies {
+            // Reports come in any order; the root is the earliest.
+            copies.first = Writer::of(&root);
+        }
         let id = self.incident_id(kind, &root.detector, gathering.utc);
         let Some(run) = self.memory.run.as_ref().map(|run| run.id.clone()) else { return false };
         let recent_metric =
@@ -214,8 +277,8 @@ impl State {
             utc: gathering.utc,
             kind,
             severity,
-            category: judge::category(&root, exit.as_ref()),
-            fingerprint: fingerprint(&root, exit.as_ref()),
+            category: judge::category(&root, class.as_ref(), exit.as_ref()),
+            fingerprint: known_as,
             message: root.message.clone(),
             root,
             counted,
@@ -223,6 +286,8 @@ impl State {
             recent_metric,
             actions: Vec::new(),
             not_acted: None,
+            class,
+            copies,
         };
         self.open_incident(incident, fx)
     }
@@ -265,9 +330,12 @@ impl State {
         let slim = slim(&incident);
         let (since, files) = (self.last_healthy(&incident), files_of_frames(&incident));
         let id = incident.id.clone();
+        // Other streams have no healthy counterpart in an earlier run.
+        let own = incident.root.stream == incident.child.stream() && incident.root.lines.0 > 0;
+        let at = own.then_some((incident.child, incident.root.bytes.start, incident.root.lines.0));
         self.intend(Todo::WriteIncident { incident: Box::new(incident), before });
-        if since.is_some() || !files.is_empty() {
-            self.intend(Todo::LookAround { id, since, files });
+        if since.is_some() || !files.is_empty() || at.is_some() {
+            self.intend(Todo::LookAround { id, since, files, at });
         }
         self.carry_out(decision, &slim, fx)
     }

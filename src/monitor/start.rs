@@ -10,6 +10,7 @@ use super::command::ControlCommand;
 use super::effect::Level;
 use super::event::Event;
 use super::journal_line::{self, JournalLine};
+use super::looker::Looker;
 use super::memory::{ChildFacts, Phase, StreamFacts};
 use super::run::Monitor;
 use super::state::State;
@@ -146,12 +147,13 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         watch: Watch::new().ok(),
         control_watch: None,
         look_at_queue: None,
-        streams: Streams::new(set, state.config.process.cwd.clone(), setup.follow),
+        streams: Streams::new(Arc::clone(&set), state.config.process.cwd.clone(), setup.follow),
         hands: Hands::new(
             store,
             journal,
             talk,
             supervisor,
+            Looker::new(set),
             setup.reload,
             state.memory.todo.iter().map(|intent| intent.id).collect(),
         ),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::live::LiveStreams;
+use super::looks::Looks;
 use super::memory::{ChildFacts, Memory, Phase, Progress};
 use super::todo::TodoId;
 use crate::config::{Config, OnTerminate, What};
@@ -37,6 +38,7 @@ pub struct State {
     /// Added to the order in which things arrived: an earlier monitor has counted up to here.
     pub(super) arrivals_before: u64,
     pub(super) stalls: Vec<StallClock>,
+    pub(super) looks: Looks,
     pub(super) metrics: BTreeMap<DetectorName, VecDeque<String>>,
     pub(super) unseen: Option<(Watched, String)>,
     pub(super) in_flight: BTreeSet<TodoId>,
@@ -75,6 +77,7 @@ impl State {
                 .as_ref()
                 .map_or(0, |gathering| gathering.arrived.iter().max().map_or(0, |last| last.saturating_add(1))),
             stalls: Vec::new(),
+            looks: Looks::default(),
             metrics: BTreeMap::new(),
             unseen: None,
             in_flight: BTreeSet::new(),
@@ -87,6 +90,7 @@ impl State {
             memory,
         };
         state.rearm_stalls();
+        state.rearm_looks();
         state
     }
 

@@ -95,6 +95,33 @@ pub struct DetectorStatus {
     pub incidents: u64,
 }
 
+/// What a look at the world outside the log came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookState {
+    /// All is well.
+    Well,
+    /// The service has not answered as it should; a resource is beyond its limit.
+    Failed,
+    /// Nobody could look.
+    Unknown,
+}
+
+/// The last look of one detector (`resource`, `http`, `tcp`, `command`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookStatus {
+    /// Kind.
+    pub kind: DetectorKind,
+    /// When.
+    pub utc: Utc,
+    /// What it came to.
+    pub state: LookState,
+    /// The answer, in words.
+    pub said: String,
+    /// Failed answers of a service in a row that count.
+    pub failed_in_a_row: u32,
+}
+
 /// An incident in a few words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentStatus {
@@ -184,6 +211,9 @@ pub struct StateFile {
     pub env_overlay: BTreeMap<String, String>,
     /// Detectors.
     pub detectors: BTreeMap<DetectorName, DetectorStatus>,
+    /// The last looks, of detectors that look.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<DetectorName, LookStatus>,
     /// The child's own output and the first 16 others by name.
     pub streams: BTreeMap<StreamId, StreamStatus>,
     /// All streams together.

@@ -48,6 +48,7 @@ impl State {
             Event::Scanned(reports) => reports.into_iter().for_each(|report| self.scanned(report, fx)),
             Event::Drained { child } => self.drained(child, fx),
             Event::Done { id, result } => self.done(id, result, fx),
+            Event::Looked { id, answer } => self.looked(id, &answer, fx),
             Event::Command { id, command } => self.obey(&id, command, fx),
             Event::Terminate => self.terminate(fx),
             Event::Interrupt => self.interrupt(fx),
@@ -60,6 +61,7 @@ impl State {
     fn pass_time(&mut self, fx: &mut Effects) {
         self.flush_silent_streams(fx);
         self.judge_stalls(fx);
+        self.look_when_due(fx);
         self.settle_when_quiet(fx);
         self.start_when_cooled(fx);
         self.verify_when_due(fx);
@@ -71,6 +73,7 @@ impl State {
         [
             self.silence_deadline(),
             self.stall_deadline(),
+            self.look_deadline(),
             self.settle_deadline(),
             self.cooling_deadline(),
             self.verify_deadline(),

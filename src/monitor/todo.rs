@@ -68,6 +68,9 @@ pub enum Todo {
         since: Option<Utc>,
         /// Files of the frames.
         files: Vec<String>,
+        /// Where the failure begins in its child's own log: byte offset and line.
+        #[serde(default)]
+        at: Option<(ChildNo, u64, u64)>,
     },
     /// Append a row to the ledger.
     Ledger {

@@ -4,7 +4,8 @@
 //! part is kept.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -100,6 +101,22 @@ impl Job {
     /// # Errors
     /// When it cannot be executed, or its directory is not there.
     pub fn spawn(spec: &JobSpec, now: Mono) -> io::Result<Self> {
+        Self::start(spec, Stdio::null(), now)
+    }
+
+    /// The same with this as its input.
+    ///
+    /// # Errors
+    /// Those of [`Job::spawn`], and when there is no memory for the input.
+    pub fn spawn_with_input(spec: &JobSpec, input: &[u8], now: Mono) -> io::Result<Self> {
+        // A file in memory: unlike a pipe it takes all of it at once, whether anybody reads or not.
+        let mut file = File::from(rustix::fs::memfd_create("input", rustix::fs::MemfdFlags::CLOEXEC)?);
+        file.write_all(input)?;
+        file.rewind()?;
+        Self::start(spec, Stdio::from(file), now)
+    }
+
+    fn start(spec: &JobSpec, input: Stdio, now: Mono) -> io::Result<Self> {
         let (program, args) =
             spec.argv.split_first().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "empty command"))?;
         let mut command = Command::new(program);
@@ -107,7 +124,7 @@ impl Job {
             .args(args)
             .current_dir(&spec.cwd)
             .envs(&spec.env)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
@@ -337,6 +354,16 @@ mod tests {
             assert_eq!(result.stderr.last_line().unwrap_or_default(), err, "{case}");
             assert!(!result.timed_out, "{case}");
         }
+    }
+
+    #[test]
+    fn input_of_any_length_is_read_to_its_end() {
+        let spec = spec("wc -c");
+        let mut job = Job::spawn_with_input(&spec, &vec![b'x'; 300_000], SystemClock::mono()).unwrap();
+        while job.on_ready(SystemClock::mono()) == JobState::Running {
+            let _ready = wait(&job.fds(), Some(Duration::from_secs(10))).unwrap();
+        }
+        assert_eq!(job.finish().stdout.last_line().as_deref(), Some("300000"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::disk;
 use super::error::{At, ReadError};
 use crate::detect::{DetectorKind, Language, Severity};
-use crate::ids::{ChildNo, DetectorName, Fingerprint, IncidentId, RuleName, RunId};
+use crate::ids::{ChildNo, ClassName, DetectorName, Fingerprint, IncidentId, RuleName, RunId};
 use crate::incident::{Category, Incident, IncidentKind};
 use crate::paths::Layout;
 use crate::time::Utc;
@@ -66,6 +66,9 @@ pub struct IndexRow {
     /// Exception type of the trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,
+    /// Known failure class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ClassName>,
     /// Rule that decided.
     pub rule: Option<RuleName>,
     /// What was decided when the incident was written.
@@ -95,6 +98,7 @@ impl IndexRow {
             message: incident.message.chars().take(MAX_MESSAGE).collect(),
             language: trace.map(|trace| trace.language),
             exception: trace.and_then(|trace| trace.exception.clone()),
+            class: incident.class.as_ref().map(|class| class.name.clone()),
             rule,
             action,
             bytes,

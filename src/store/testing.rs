@@ -39,6 +39,8 @@ pub(super) fn incident(id: &str, detector: &str) -> Incident {
         recent_metric: Vec::new(),
         actions: Vec::new(),
         not_acted: None,
+        class: None,
+        copies: None,
     }
 }
 

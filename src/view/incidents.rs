@@ -83,6 +83,7 @@ mod tests {
             message: message.to_owned(),
             language: None,
             exception: None,
+            class: None,
             rule: None,
             action: action.map(str::to_owned),
             bytes: 0,

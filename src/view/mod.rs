@@ -1,10 +1,12 @@
 //! Renderers of one picture: text for terminals, JSON for programs.
 
 pub mod analysis;
+pub mod backtest;
 pub mod checks;
 mod clean;
 pub mod detections;
 pub mod incidents;
+pub mod looks;
 pub mod markdown;
 mod palette;
 pub mod status;

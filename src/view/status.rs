@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::table::{Cell, Look, Table};
-use super::{Palette, one_line, words};
+use super::{Palette, looks, one_line, words};
 use crate::config::command_line;
 use crate::detect::Severity;
 use crate::detect::exit_code::describe;
@@ -146,6 +146,10 @@ impl StatusView {
         for pending in state.pending.iter().skip(older) {
             let left = words::duration(Duration::from_millis(pending.left_ms));
             page.field("verifying", &format!("{} for {}, kept in {left}", pending.action, pending.incident));
+        }
+        // Of a child that is gone nobody asks any more.
+        for (detector, look) in state.probes.iter().filter(|_| self.child == Life::Alive) {
+            page.field("probe", &looks::line(detector, look, self.now, palette));
         }
         for warning in &state.warnings {
             page.field("warning", &palette.warn(one_line(warning)));
@@ -414,6 +418,7 @@ mod tests {
             },
             env_overlay: BTreeMap::from([("BATCH_SIZE".to_owned(), "4".to_owned())]),
             detectors: BTreeMap::new(),
+            probes: BTreeMap::new(),
             streams: BTreeMap::new(),
             stream_totals: crate::monitor::status::StreamTotals::default(),
             incidents: vec![

@@ -16,6 +16,7 @@ mod codes;
 mod languages;
 mod life;
 mod logs;
+mod looks;
 mod output;
 mod rules;
 mod verdicts;
