@@ -142,7 +142,7 @@ fn scan_finds_a_trace_and_answers_with_1() {
     exit: 2
     --- stderr
     error: unknown detector `trace`
-      help: known are: out_of_memory, traceback, exit_code
+      help: known are: catalogue, out_of_memory, traceback, exit_code, and the classes of `sentry catalogue`
     ");
 }
 

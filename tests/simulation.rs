@@ -341,6 +341,7 @@ impl World {
             counted: BTreeMap::new(),
             arrived: (from as u64..to as u64).collect(),
             file: None,
+            signals: Vec::new(),
             metrics: Vec::new(),
             position: Position { consumed, resume: consumed, ..Position::default() },
             lines: to as u64,

@@ -14,17 +14,21 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexSet, RegexSetBuilder};
-use sentry::detect::TraceFrame;
 use sentry::detect::traceback::{CONTEXT_LINES, Driver, Found, RawLine, Role};
+use sentry::detect::{DetectorSet, Flush, Position, Role as ClassRole, Scanner, TraceFrame};
+use sentry::ids::StreamId;
 use serde::Deserialize;
 
 /// What must be reached per language: recall, exact types, accepted spans, frames F1, cause chains, in-app frame.
 const FLOORS: &[(&str, [f64; 6])] = &[
     ("cpp", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    ("dotnet", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("go", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("javascript", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("jvm", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    ("php", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("python", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    ("ruby", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("rust", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
     ("shell", [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
 ];
@@ -152,6 +156,28 @@ const PREFIXES: &[&str] = &[
     "I1121 01:02:03.#    4711 runner.go:93] ",
     "node7: ",
 ];
+
+/// Whatever is printed in logs in which nothing fails, no known failure is seen in it, but for what only explains an end.
+#[test]
+fn healthy_logs_hold_no_known_failure() {
+    let config = sentry::config::defaults(vec!["true".to_owned()], Path::new("/"));
+    let set = std::sync::Arc::new(DetectorSet::compile(&config.detectors).expect("the built-in detectors compile"));
+    let mut looked = 0;
+    for log in logs() {
+        if !log.file_name().is_some_and(|name| name.to_string_lossy().starts_with("neg_")) {
+            continue;
+        }
+        looked += 1;
+        let mut scanner = Scanner::new(std::sync::Arc::clone(&set), StreamId::new("log"), Position::START);
+        let mut found = scanner.feed(&std::fs::read(&log).expect("readable")).detections;
+        found.extend(scanner.flush(Flush::End).detections);
+        found.retain(|it| {
+            it.class.as_ref().is_some_and(|class| !class.only_if_ended && class.role != ClassRole::Diagnostic)
+        });
+        assert_eq!(found, [], "{}", log.display());
+    }
+    assert!(looked > 10, "{looked}");
+}
 
 #[test]
 fn a_prefix_in_front_of_every_line_changes_nothing() {

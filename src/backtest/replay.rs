@@ -176,7 +176,7 @@ impl Replay {
 
     fn report(&mut self, scanned: Scanned) {
         let Some(child) = self.state.child_no() else { return };
-        let Scanned { mut detections, counted, progress, lines: _, bytes } = scanned;
+        let Scanned { mut detections, counted, progress, signals, lines: _, bytes } = scanned;
         // The log is one stream, however many children a rule would have made of it.
         detections.iter_mut().for_each(|detection| detection.stream = child.stream());
         let report = ScanReport {
@@ -188,6 +188,7 @@ impl Replay {
             arrived: Vec::new(),
             counted,
             metrics: progress.into_iter().collect(),
+            signals,
             position: self.log.scanner.position(),
             file: None,
             lines: self.log.lines,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    ColorChoice, analyze, backtest, config, control, doctor, generate, incidents, init, look_around, probe, run, scan,
-    status,
+    ColorChoice, analyze, backtest, catalogue, config, control, doctor, generate, incidents, init, look_around, probe,
+    run, scan, status,
 };
 
 /// Supervises a long-running command, heals its failures and keeps the record
@@ -61,6 +61,8 @@ pub enum Command {
     Scan(scan::Args),
     /// Show what detectors and rules would have done on recorded logs
     Backtest(backtest::Args),
+    /// Show the failures that are known
+    Catalogue(catalogue::Args),
     /// Look for what could go wrong, and mend it
     Doctor(doctor::Args),
     /// Check or show the configuration

@@ -101,7 +101,7 @@ fn check(context: &mut Context) -> Result<ExitCode, Failure> {
     context.ui.line(format_args!(
         "{}: ok ({}, {}{and})",
         file.unwrap_or_default(),
-        counted(config.detectors.len(), "detector"),
+        counted(config.own_detectors().count(), "detector"),
         counted(config.rules.len(), "rule"),
     ))?;
     Ok(ExitCode::Success)
@@ -115,9 +115,7 @@ fn check_json(context: &mut Context) -> Result<ExitCode, Failure> {
     };
     let bytes = load::read(&file)?;
     let variables = context.env.variables();
-    let vars = |name: &str| variables.get(name).cloned();
-    let parsed = config::decode(&bytes, Some(&file))
-        .and_then(|text| config::parse(text, Some(&file), config::project_of(&file), &vars));
+    let parsed = load::parse_bytes(&bytes, &file, None, &variables);
     let (errors, warnings) = match &parsed {
         Ok((_, warnings)) => (Vec::new(), warnings.iter().map(|warning| place(warning.problem())).collect()),
         Err(errors) => (errors.iter().map(|error| place(error.problem())).collect(), Vec::new()),

@@ -86,7 +86,7 @@ fn configuration(project: &Project, context: &mut Context, found: &mut Vec<Check
     };
     match project.config(context) {
         Ok(config) => {
-            let (detectors, rules) = (config.detectors.len() as u64, config.rules.len() as u64);
+            let (detectors, rules) = (config.own_detectors().count() as u64, config.rules.len() as u64);
             let what =
                 format!("{}: {}, {}", file.display(), words::count(detectors, "detector"), words::count(rules, "rule"));
             found.push(Check::ok(NAME, what));

@@ -6,8 +6,8 @@ use clap::Parser as _;
 
 use super::args::{Cli, Command, Shim};
 use super::{
-    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, backtest, config, control, doctor,
-    generate, incidents, init, look_around, probe, run, scan, shim, status,
+    ColorChoice, Context, Env, ExitCode, Failure, FailureKind, Ui, analyze, backtest, catalogue, config, control,
+    doctor, generate, incidents, init, look_around, probe, run, scan, shim, status,
 };
 use crate::monitor::command::ControlCommand;
 
@@ -69,6 +69,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, Failure
         Command::Analyze(args) => analyze::run(&args, context),
         Command::Backtest(args) => backtest::run(&args, context),
         Command::Scan(args) => scan::run(&args, context),
+        Command::Catalogue(args) => catalogue::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Stop(args) => control::ask(&ControlCommand::Stop, args, context),
         Command::Detach(args) => control::ask(&ControlCommand::Detach, args, context),

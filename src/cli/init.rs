@@ -130,9 +130,9 @@ fn proposed(args: &Args, project: &Path, context: &mut Context) -> Result<(Strin
     }
     let recognised = if proposal.stacks.is_empty() { "nothing known".to_owned() } else { proposal.stacks.join(", ") };
     let mut notes = vec![format!("found {recognised}; the command is `{}`", joined(&proposal.command))];
-    let detectors: Vec<&str> = proposal.detectors.iter().map(|detector| detector.name).collect();
-    if !detectors.is_empty() {
-        notes.push(format!("detectors for it, beside the built-in ones: {}", detectors.join(", ")));
+    let packs: Vec<&str> = proposal.packs.iter().map(|choice| choice.pack).collect();
+    if !packs.is_empty() {
+        notes.push(format!("known failures of: {}", packs.join(", ")));
     }
     let rules: Vec<&str> = proposal.rules.iter().map(|rule| rule.name).collect();
     if !rules.is_empty() {
@@ -351,7 +351,7 @@ mod tests {
     wrote sentry.yaml
     wrote .sentry/ (for the record of what happens; git ignores it)
     note: found Go; the command is `go run .`
-    note: detectors for it, beside the built-in ones: go_fatal
+    note: known failures of: go, native, storage, kernel
     next: sentry run
     ");
         assert_eq!(code, 0);

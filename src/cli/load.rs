@@ -2,10 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "looks which configuration files are there")]
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Failure, FailureKind};
-use crate::config::{self, Config, ConfigError, Warning};
+use crate::config::{self, Config, ConfigError, Outside, Warning};
 use crate::os::file::{LastLink, read_capped};
 use crate::paths::Layout;
 use crate::view::Palette;
@@ -72,14 +73,36 @@ fn parse_file(
     coloured: bool,
 ) -> Result<Loaded, Failure> {
     let bytes = read(file)?;
-    let vars = |name: &str| variables.get(name).cloned();
-    config::decode(&bytes, Some(file))
-        .and_then(|text| config::parse_with_command(text, Some(file), config::project_of(file), &vars, command))
+    parse_bytes(&bytes, file, command, variables)
         .map(|(config, warnings)| {
             let warnings = warnings.into_iter().map(|warning| warning.seen_from(cwd)).collect();
             Loaded { config, warnings }
         })
         .map_err(|errors| failure(errors, file, cwd, coloured))
+}
+
+/// Parses the bytes of a configuration; packs that it names are read from disk.
+///
+/// # Errors
+/// Everything that is wrong, also in the packs.
+pub(super) fn parse_bytes(
+    bytes: &[u8],
+    file: &Path,
+    command: Option<Vec<String>>,
+    variables: &BTreeMap<String, String>,
+) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
+    let vars = |name: &str| variables.get(name).cloned();
+    let packs = |pack: &Path| {
+        let most = u64::try_from(config::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+        let capped = read_capped(pack, most, LastLink::Follow);
+        capped.map(|capped| capped.bytes).map_err(|error| match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        })
+    };
+    let outside = Outside { vars: &vars, packs: &packs };
+    config::decode(bytes, Some(file))
+        .and_then(|text| config::parse_with_command(text, Some(file), config::project_of(file), outside, command))
 }
 
 /// Bytes of a file, one more than is taken at most.

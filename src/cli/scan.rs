@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::scan_judge::Judge;
 use super::{Context, ExitCode, Failure, FailureKind, Project};
 use crate::config::{Detector, What};
-use crate::detect::{Detection, DetectorSet, Flush, Position, Scanned, Scanner, stream_name};
+use crate::detect::{Class, Detection, DetectorSet, Flush, Position, Role, Scanned, Scanner, stream_name};
 use crate::ids::{DetectorName, StreamId};
 use crate::os::clock::SystemClock;
 use crate::os::error::AtExt as _;
@@ -47,6 +48,9 @@ pub struct Args {
     /// Only these detectors
     #[arg(long = "detectors", value_name = "NAME", value_delimiter = ',')]
     detectors: Vec<String>,
+    /// Also what only explains an end, and lines that only comment on a failure
+    #[arg(long)]
+    all: bool,
     /// Print one JSON object per detection
     #[arg(long)]
     json: bool,
@@ -55,13 +59,14 @@ pub struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failure> {
     let config = Project::find_for_run(context)?.config(context)?;
     let detectors = chosen(&config.detectors, &args.detectors)?;
-    let set = DetectorSet::compile(&detectors).map_err(|error| Failure::new(FailureKind::Configuration, error))?;
-    let set = Arc::new(set);
+    let set = DetectorSet::with_phases(&detectors, &config.phases);
+    let set = Arc::new(set.map_err(|error| Failure::new(FailureKind::Configuration, error))?);
     let mut scan = Scan {
         name: String::new(),
         scanner: Scanner::new(Arc::clone(&set), StreamId::new("-"), Position::START),
-        min_counts: min_counts(&detectors),
-        here: BTreeMap::new(),
+        judge: Judge::new(&detectors, &config.phases),
+        all: args.all,
+        left_out: 0,
         found: BTreeMap::new(),
         unshown: 0,
         lines: 0,
@@ -71,7 +76,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
     };
     for file in &args.files {
         let input = Input::open(file, context)?;
-        scan.begin(&input.name, &set);
+        scan.begin(&input.name, &set, Judge::new(&detectors, &config.phases));
         scan.read(input, context)?;
     }
     scan.summarize(context);
@@ -79,30 +84,28 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
     Ok(if nothing { ExitCode::Success } else { ExitCode::No })
 }
 
-/// The detectors that are asked for; all of them without a name.
+/// What is no failure of a program that may have gone on: a log alone does not tell.
+fn is_quiet(class: &Class) -> bool {
+    class.only_if_ended || class.role == Role::Diagnostic
+}
+
+/// The detectors that are asked for; all of them without a name. The catalogue stands for its classes.
 fn chosen(all: &[Detector], names: &[String]) -> Result<Vec<Detector>, Failure> {
     if names.is_empty() {
         return Ok(all.to_vec());
     }
     for name in names {
         if !all.iter().any(|detector| detector.name.as_str() == name) {
-            let known: Vec<&str> = all.iter().map(|detector| detector.name.as_str()).collect();
+            let own = all.iter().filter(|detector| !matches!(detector.what, What::Class(_)));
+            let known: Vec<&str> = own.map(|detector| detector.name.as_str()).collect();
             return Err(Failure::new(FailureKind::Usage, format!("unknown detector `{name}`"))
-                .hint(format!("known are: {}", known.join(", "))));
+                .hint(format!("known are: {}, and the classes of `sentry catalogue`", known.join(", "))));
         }
     }
-    Ok(all.iter().filter(|detector| names.iter().any(|name| detector.name.as_str() == name)).cloned().collect())
-}
-
-/// How often a pattern has to match before it fires. A log that is over has no clock, so its window is the whole log.
-fn min_counts(detectors: &[Detector]) -> BTreeMap<DetectorName, u64> {
-    let least = |detector: &Detector| match detector.what {
-        What::Pattern { min_count: count, .. } | What::Rate { count, .. } => {
-            Some((detector.name.clone(), u64::from(count)))
-        }
-        _ => None,
-    };
-    detectors.iter().filter_map(least).collect()
+    let named = |detector: &Detector| names.iter().any(|name| detector.name.as_str() == name);
+    let whole = all.iter().any(|detector| matches!(detector.what, What::Catalogue(_)) && named(detector));
+    let wanted = |detector: &&Detector| named(detector) || (whole && matches!(detector.what, What::Class(_)));
+    Ok(all.iter().filter(wanted).cloned().collect())
 }
 
 struct Input {
@@ -138,10 +141,11 @@ impl Input {
 struct Scan {
     name: String,
     scanner: Scanner,
-    min_counts: BTreeMap<DetectorName, u64>,
-    /// In this file.
-    here: BTreeMap<DetectorName, u64>,
-    /// In all files.
+    judge: Judge,
+    /// Shows everything.
+    all: bool,
+    /// What was not shown for that.
+    left_out: u64,
     found: BTreeMap<DetectorName, u64>,
     /// Hits of noisy detectors that are only counted.
     unshown: u64,
@@ -152,10 +156,10 @@ struct Scan {
 }
 
 impl Scan {
-    fn begin(&mut self, name: &str, set: &Arc<DetectorSet>) {
+    fn begin(&mut self, name: &str, set: &Arc<DetectorSet>, judge: Judge) {
         name.clone_into(&mut self.name);
         self.scanner = Scanner::new(Arc::clone(set), StreamId::new(name), Position::START);
-        self.here.clear();
+        self.judge = judge;
     }
 
     fn read(&mut self, mut input: Input, context: &mut Context) -> Result<(), Failure> {
@@ -207,25 +211,38 @@ impl Scan {
     }
 
     fn take(&mut self, scanned: Scanned, context: &mut Context) -> Result<(), Failure> {
-        let Scanned { mut detections, counted, progress: _, lines, bytes } = scanned;
+        let Scanned { mut detections, counted, signals, progress: _, lines, bytes } = scanned;
         self.lines = self.lines.saturating_add(lines);
         self.bytes = self.bytes.saturating_add(bytes);
-        for detection in &mut detections {
-            stream_name::fill(detection);
-            let all = self.found.entry(detection.detector.clone()).or_default();
-            *all = all.saturating_add(1);
-            let count = self.here.entry(detection.detector.clone()).or_default();
+        let odd = self.judge.values(&signals);
+        if !odd.is_empty() {
+            detections.extend(odd);
+            // As they were completed in the stream.
+            detections.sort_by_key(|detection| detection.bytes.end);
+        }
+        let mut last: BTreeMap<DetectorName, Detection> = BTreeMap::new();
+        for mut detection in detections {
+            stream_name::fill(&mut detection);
+            if !self.all && detection.class.as_ref().is_some_and(is_quiet) {
+                self.left_out = self.left_out.saturating_add(1);
+                continue;
+            }
+            let count = self.found.entry(detection.detector.clone()).or_default();
             *count = count.saturating_add(1);
-            let least = self.min_counts.get(&detection.detector).copied().unwrap_or(1);
-            if *count >= least {
-                self.show(detection, context)?;
+            if counted.contains_key(&detection.detector) {
+                last.insert(detection.detector.clone(), detection.clone());
+            }
+            if let Some(detection) = self.judge.rate(detection, 1) {
+                self.show(&detection, context)?;
             }
         }
         for (detector, hits) in counted {
             self.unshown = self.unshown.saturating_add(hits);
-            for counts in [&mut self.here, &mut self.found] {
-                let count = counts.entry(detector.clone()).or_default();
-                *count = count.saturating_add(hits);
+            let reached = last.remove(&detector).and_then(|detection| self.judge.counted(detection, hits));
+            let count = self.found.entry(detector).or_default();
+            *count = count.saturating_add(hits);
+            if let Some(detection) = reached {
+                self.show(&detection, context)?;
             }
         }
         Ok(())
@@ -276,14 +293,18 @@ impl Scan {
             words::bytes(self.bytes),
             words::duration(took),
         ));
+        if self.left_out > 0 {
+            let lines = words::count(self.left_out, "line");
+            context.ui.say(format_args!("{lines} that only explain or comment on an end are not shown (`--all` does)"));
+        }
         if self.unshown > 0 {
             let hits = words::count(self.unshown, "hit");
             context.ui.say(format_args!("{hits} of noisy detectors were counted and not shown"));
         }
-        for (detector, least) in &self.min_counts {
-            if *least > 1 && self.found.contains_key(detector) {
+        for (detector, count) in self.judge.needed() {
+            if self.found.contains_key(detector) {
                 context.ui.say(format_args!(
-                    "`{detector}` fires from its match number {least} on; earlier ones are not shown"
+                    "`{detector}` fires at every {count} matches, over the whole log: its lines are not timed here"
                 ));
             }
         }

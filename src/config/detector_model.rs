@@ -1,9 +1,11 @@
 //! `detectors` and `phases`, parsed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::bytes::Regex as BytesRegex;
 
+use super::catalogue::{Catalogue, Entry};
 use crate::detect::{DetectorKind, Language, Severity};
 use crate::ids::{DetectorName, PhaseName};
 
@@ -59,6 +61,10 @@ pub enum What {
     Resource(Box<Resource>),
     /// `kind: http`, `tcp` and `command`.
     Probe(Box<Probe>),
+    /// `kind: catalogue`: the entry of the file. It looks for nothing itself; its classes follow as detectors.
+    Catalogue(Box<Catalogue>),
+    /// A class of the catalogue, by its own name.
+    Class(Arc<Entry>),
 }
 
 /// `kind: stall`.
@@ -191,6 +197,7 @@ impl What {
                 Ask::Tcp { .. } => DetectorKind::Tcp,
                 Ask::Command { .. } => DetectorKind::Command,
             },
+            Self::Catalogue(_) | Self::Class(_) => DetectorKind::Catalogue,
         }
     }
 }

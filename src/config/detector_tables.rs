@@ -1,14 +1,28 @@
 //! Keys of `detectors` and `phases`.
 
+use super::catalogue::{PACK_LIST, PACK_NAMES};
 use super::keys::{Kind, Table, key};
 use super::tables::{LANGUAGE, SECONDS, SOME_SECONDS};
 
 pub(super) static SEVERITIES: &[&str] = &["info", "warning", "error", "critical"];
-pub(super) static DETECTOR_KINDS: &[&str] =
-    &["pattern", "traceback", "stall", "exit_code", "metric", "rate", "resource", "http", "tcp", "command"];
+pub(super) static DETECTOR_KINDS: &[&str] = &[
+    "pattern",
+    "traceback",
+    "stall",
+    "exit_code",
+    "metric",
+    "rate",
+    "resource",
+    "http",
+    "tcp",
+    "command",
+    "catalogue",
+];
 
 /// Used when the file has no `detectors`.
 pub(super) const DETECTORS_DEFAULT: &str = r"
+- name: catalogue
+  kind: catalogue
 - name: out_of_memory
   kind: pattern
   regex: 'CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|MemoryError\b|JavaScript heap out of memory|std::bad_alloc|[Oo]ut of memory: [Kk]ill|oom-kill'
@@ -26,7 +40,7 @@ pub(super) static DETECTOR: Table = Table {
             "kind",
             Kind::Word(DETECTOR_KINDS),
             "",
-            "pattern, traceback, stall, exit_code, metric, rate, resource, http, tcp or command.",
+            "pattern, traceback, stall, exit_code, metric, rate, resource, http, tcp, command or catalogue.",
         ),
         key(
             "severity",
@@ -156,6 +170,9 @@ pub(super) static DETECTOR: Table = Table {
             "120",
             "http, tcp, command: no failure so soon after a start, unless it has answered before.",
         ),
+        key("packs", Kind::List(&Kind::Word(PACK_NAMES)), PACK_LIST, "catalogue: built-in packs of known failures."),
+        key("files", Kind::List(&Kind::Path), "[]", "catalogue: packs of your own."),
+        key("ignore", Kind::List(&Kind::Name), "[]", "catalogue: classes that are left out."),
     ],
 };
 
@@ -204,6 +221,9 @@ pub(super) static DETECTOR_ONLY: &[(&str, &[&str])] = &[
     ("timeout_seconds", &["http", "tcp", "command"]),
     ("failures", &["http", "tcp", "command"]),
     ("start_grace_seconds", &["http", "tcp", "command"]),
+    ("packs", &["catalogue"]),
+    ("files", &["catalogue"]),
+    ("ignore", &["catalogue"]),
 ];
 
 pub(super) static PHASE: Table = Table {

@@ -1,8 +1,9 @@
 //! `detectors`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::catalogue;
 use super::check::nearest;
 use super::detector_model::{Ask, Detector, Metric, PhaseMarks, Probe, Resource, Stall, What};
 use super::detector_tables::{DETECTOR_KINDS, DETECTOR_ONLY, DETECTORS_DEFAULT};
@@ -19,21 +20,39 @@ use crate::ids::{DetectorName, PhaseName};
 /// The detectors, and the names of all that the file means to have: one with a bad expression is still there to be named.
 pub(super) struct Detectors {
     pub(super) list: Vec<Detector>,
+    /// Without the classes of the catalogue.
     pub(super) names: Vec<String>,
+}
+
+impl Detectors {
+    /// Also those of classes.
+    pub(super) fn all_names(&self) -> Vec<String> {
+        let classes = self.list.iter().filter(|detector| matches!(detector.what, What::Class(_)));
+        self.names.iter().cloned().chain(classes.map(|detector| detector.name.to_string())).collect()
+    }
 }
 
 /// Reads the detectors, or the built-in ones where the file has none.
 pub(super) fn read(root: &Section<'_>, phases: &[PhaseMarks], context: &mut Context<'_>) -> Detectors {
-    if root.entry("detectors").is_none() {
-        let list = built_in(context);
-        return Detectors { names: list.iter().map(|detector| detector.name.to_string()).collect(), list };
+    if root.entry("detectors").is_some() {
+        return all(&root.sections("detectors"), phases, context);
     }
+    let none = Detectors { list: Vec::new(), names: Vec::new() };
+    let Some(list) = yaml::read(DETECTORS_DEFAULT, &mut Problems::default()) else { return none };
+    let entry = Entry { key: "detectors".to_owned(), key_at: 0..0, value: list };
+    let node = Node { at: 0..0, value: Value::Map(vec![entry]) };
+    all(&Section::new(Some(&node), &ROOT).sections("detectors"), phases, context)
+}
+
+fn all(sections: &[Section<'_>], phases: &[PhaseMarks], context: &mut Context<'_>) -> Detectors {
     let mut seen: HashMap<String, At> = HashMap::new();
     let mut out = Detectors { list: Vec::new(), names: Vec::new() };
-    for (index, section) in root.sections("detectors").into_iter().enumerate() {
+    let taken: HashSet<String> =
+        sections.iter().enumerate().filter_map(|(index, section)| name(section, index)).collect();
+    for (index, section) in sections.iter().enumerate() {
         let at = section.given("name").map_or_else(|| section.at(), |node| node.at.clone());
-        let Some(name) = name(&section, index) else {
-            missing_kind(&section, context);
+        let Some(name) = name(section, index) else {
+            missing_kind(section, context);
             continue;
         };
         if let Some(first) = seen.get(&name) {
@@ -45,8 +64,18 @@ pub(super) fn read(root: &Section<'_>, phases: &[PhaseMarks], context: &mut Cont
         } else {
             seen.insert(name.clone(), at);
         }
-        known_phases(&section, phases, context);
-        out.list.extend(one(&section, &name, context));
+        known_phases(section, phases, context);
+        if let Some(detector) = one(section, &name, context) {
+            let classes = match &detector.what {
+                What::Catalogue(spec) => catalogue::classes(section, spec, &taken, detector.cooldown, context),
+                _ => Vec::new(),
+            };
+            out.list.push(detector);
+            // Two entries may share packs; a class is there once.
+            let new = |class: &Detector| !out.list.iter().any(|there| there.name == class.name);
+            let classes: Vec<Detector> = classes.into_iter().filter(new).collect();
+            out.list.extend(classes);
+        }
         out.names.push(name);
     }
     out
@@ -58,14 +87,6 @@ fn name(section: &Section<'_>, index: usize) -> Option<String> {
         let kind = section.word("kind")?;
         Some(if kind == "pattern" { format!("pattern_{index}") } else { kind })
     })
-}
-
-fn built_in(context: &mut Context<'_>) -> Vec<Detector> {
-    let Some(list) = yaml::read(DETECTORS_DEFAULT, &mut Problems::default()) else { return Vec::new() };
-    let entry = Entry { key: "detectors".to_owned(), key_at: 0..0, value: list };
-    let node = Node { at: 0..0, value: Value::Map(vec![entry]) };
-    let sections = Section::new(Some(&node), &ROOT).sections("detectors");
-    sections.into_iter().filter_map(|section| one(&section, &section.text("name")?, context)).collect()
 }
 
 fn missing_kind(section: &Section<'_>, context: &mut Context<'_>) {
@@ -113,6 +134,7 @@ fn one(section: &Section<'_>, name: &str, context: &mut Context<'_>) -> Option<D
             except: excepted(section),
         }),
         "resource" => What::Resource(Box::new(resource(section, context))),
+        "catalogue" => What::Catalogue(Box::new(catalogue::spec(section, context))),
         "http" | "tcp" | "command" => What::Probe(Box::new(probe(section, &kind, context)?)),
         _ => What::ExitCode { nonzero_only: section.bool("nonzero_only") },
     };

@@ -5,6 +5,7 @@
 //! [`ConfigError`] with its place; nothing stops at the first one. A new key is a row in `tables`, a field in the model, a
 //! line where it is read and shown, and a line in `templates/sentry.yaml`; tests find what was forgotten.
 
+mod catalogue;
 mod check;
 mod convert;
 mod detector_model;
@@ -35,12 +36,14 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::{Catalogue, Entry, Pack, built_in, read_pack};
 pub use convert::convert;
 pub use detector_model::*;
 pub use log_globs::LogGlobs;
 pub use model::*;
 pub use parse::{decode, defaults, parse, parse_rules, parse_with_command, project_of};
 pub use problem::{ConfigError, Problem, Warning};
+pub use read::Outside;
 pub use scalar::command_line;
 pub use schema::schema;
 pub use show::{is_secret_name, show};

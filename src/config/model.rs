@@ -9,7 +9,7 @@ use std::time::Duration;
 use globset::GlobSet;
 use regex::Regex;
 
-use super::detector_model::{Detector, PhaseMarks};
+use super::detector_model::{Detector, PhaseMarks, What};
 
 use crate::detect::{DetectorKind, Language, Severity};
 use crate::ids::{ClassName, DetectorName, RuleName};
@@ -31,7 +31,7 @@ pub struct Config {
     pub source_explode: SourceExplode,
     /// `phases`, in order; names are unique.
     pub phases: Vec<PhaseMarks>,
-    /// `detectors`, in order; names are unique.
+    /// `detectors`, in order, those of `kind: catalogue` followed by their classes; names are unique.
     pub detectors: Vec<Detector>,
     /// `rules`, in order; names are unique.
     pub rules: Vec<Rule>,
@@ -45,6 +45,13 @@ pub struct Config {
     pub incidents_dir: PathBuf,
     /// `retention`.
     pub retention: Retention,
+}
+
+impl Config {
+    /// The detectors that the file names, without the classes that they stand for.
+    pub fn own_detectors(&self) -> impl Iterator<Item = &Detector> {
+        self.detectors.iter().filter(|detector| !matches!(detector.what, What::Class(_)))
+    }
 }
 
 /// What is supervised and how.

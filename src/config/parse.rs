@@ -9,7 +9,7 @@ use super::healing;
 use super::model::*;
 use super::phases;
 use super::problem::{ConfigError, Draft, Problems, Warning};
-use super::read::{Context, Section};
+use super::read::{Context, Outside, Section};
 use super::rules;
 use super::scalar;
 use super::tables::ROOT;
@@ -35,7 +35,7 @@ pub fn decode<'a>(bytes: &'a [u8], file: Option<&Path>) -> Result<&'a str, Vec<C
 /// Reads a configuration.
 ///
 /// `project` is the absolute directory that relative paths start from ([`project_of`]); `vars` gives variables for
-/// `$VAR`. A file called `autosentry.yaml` is read as autosentry's: what means something else here is a warning.
+/// `$VAR`. Packs of users are not read: that is for [`parse_with_command`]. A file called `autosentry.yaml` is read as autosentry's: what means something else here is a warning.
 ///
 /// # Errors
 /// Everything that is wrong, sorted by place.
@@ -45,10 +45,11 @@ pub fn parse(
     project: &Path,
     vars: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
-    parse_with_command(text, file, project, vars, None)
+    parse_with_command(text, file, project, Outside::of_vars(vars), None)
 }
 
-/// The same with a command from the command line (`sentry run -c FILE -- COMMAND`) in place of `process.command`.
+/// The same with all that the file may name, and with a command from the command line (`sentry run -c FILE -- COMMAND`)
+/// in place of `process.command`.
 ///
 /// # Errors
 /// As [`parse`].
@@ -56,7 +57,7 @@ pub fn parse_with_command(
     text: &str,
     file: Option<&Path>,
     project: &Path,
-    vars: &dyn Fn(&str) -> Option<String>,
+    outside: Outside<'_>,
     command: Option<Vec<String>>,
 ) -> Result<(Config, Vec<Warning>), Vec<ConfigError>> {
     let legacy = file.and_then(Path::file_name).is_some_and(|name| name == "autosentry.yaml");
@@ -65,7 +66,7 @@ pub fn parse_with_command(
         return Err(problems.place(text, file).0);
     };
     Checker { problems: &mut problems, legacy }.table(&root, &ROOT, "");
-    let mut context = Context { project, vars, legacy, problems };
+    let mut context = Context { project, vars: outside.vars, packs: outside.packs, legacy, problems };
     let config = build(&root, file, command, &mut context);
     let (errors, warnings) = context.problems.place(text, file);
     if errors.is_empty() { Ok((config, warnings)) } else { Err(errors) }
@@ -86,7 +87,8 @@ pub fn parse_rules(
         return Err(problems.place(text, file).0);
     };
     Checker { problems: &mut problems, legacy: false }.table(&root, &ROOT, "");
-    let mut context = Context { project: &config.project, vars, legacy: false, problems };
+    let Outside { vars, packs } = Outside::of_vars(vars);
+    let mut context = Context { project: &config.project, vars, packs, legacy: false, problems };
     let root = Section::new(Some(&root), &ROOT);
     if root.is_mapping() && root.given("rules").is_none() {
         let help = "write `rules:` and below it a list, as in sentry.yaml";
@@ -101,7 +103,8 @@ pub fn parse_rules(
 
 /// The configuration without a file: every default, and a command.
 pub fn defaults(command: Vec<String>, project: &Path) -> Config {
-    let mut context = Context { project, vars: &|_| None, legacy: false, problems: Problems::default() };
+    let Outside { vars, packs } = Outside::of_vars(&|_| None);
+    let mut context = Context { project, vars, packs, legacy: false, problems: Problems::default() };
     build(&Node::empty(), None, Some(command), &mut context)
 }
 
@@ -127,7 +130,7 @@ fn build(root: &Node, file: Option<&Path>, command: Option<Vec<String>>, context
         config_snapshots: globs::compile(root.texts("config_snapshots")),
         source_explode: source_explode(root.section("source_explode"), context),
         rules: rules::read(&root, &detectors, &process.cwd, context),
-        healing: healing::read(root.section("healing"), &detectors.names, context),
+        healing: healing::read(root.section("healing"), &detectors.all_names(), context),
         phases,
         detectors: detectors.list,
         process,

@@ -194,6 +194,8 @@ impl Draft {
 pub(super) struct Problems {
     errors: Vec<Draft>,
     warnings: Vec<Draft>,
+    /// Errors of other files, placed there.
+    elsewhere: Vec<ConfigError>,
 }
 
 impl Problems {
@@ -205,11 +207,16 @@ impl Problems {
         self.warnings.push(draft);
     }
 
-    /// Sorted by place, each place and message once.
+    /// Errors of a file that this one names.
+    pub(super) fn elsewhere(&mut self, errors: Vec<ConfigError>) {
+        self.elsewhere.extend(errors);
+    }
+
+    /// Sorted by place, each place and message once; those of other files last.
     pub(super) fn place(self, text: &str, file: Option<&Path>) -> (Vec<ConfigError>, Vec<Warning>) {
         let lines = Lines::new(text, file);
         (
-            lines.all(self.errors).into_iter().map(ConfigError).collect(),
+            lines.all(self.errors).into_iter().map(ConfigError).chain(self.elsewhere).collect(),
             lines.all(self.warnings).into_iter().map(Warning).collect(),
         )
     }

@@ -18,9 +18,27 @@ pub(super) struct Context<'a> {
     pub(super) project: &'a Path,
     /// Variables for interpolation.
     pub(super) vars: &'a dyn Fn(&str) -> Option<String>,
+    /// Bytes of a user's pack, or why they cannot be had.
+    pub(super) packs: &'a dyn Fn(&Path) -> Result<Vec<u8>, String>,
     /// The file is an `autosentry.yaml`.
     pub(super) legacy: bool,
     pub(super) problems: Problems,
+}
+
+/// What a configuration may ask of the world; whoever parses it answers.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The value of a variable.
+    pub vars: &'a dyn Fn(&str) -> Option<String>,
+    /// The bytes of a pack (`kind: catalogue`, `files`), or in one line why they cannot be read.
+    pub packs: &'a dyn Fn(&Path) -> Result<Vec<u8>, String>,
+}
+
+impl<'a> Outside<'a> {
+    /// Variables only; every pack is refused.
+    pub fn of_vars(vars: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { vars, packs: &|file| Err(format!("cannot read `{}` here", file.display())) }
+    }
 }
 
 /// A mapping with its table.
@@ -43,6 +61,11 @@ impl<'a> Section<'a> {
     /// Whether it is a mapping at all; anything else has been reported.
     pub(super) fn is_mapping(&self) -> bool {
         self.node.is_some_and(|node| matches!(node.value, Value::Map(_)))
+    }
+
+    /// Whether this is its table.
+    pub(super) fn is_of(&self, table: &'static Table) -> bool {
+        std::ptr::eq(self.table, table)
     }
 
     fn key(&self, name: &str) -> Option<&'static Key> {

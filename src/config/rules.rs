@@ -69,7 +69,7 @@ fn condition(section: &Section<'_>, detectors: &Detectors, named: bool, context:
     let when = section.section("match");
     let detector = when.text("detector");
     if let (Some(name), Some(node)) = (&detector, when.given("detector")) {
-        known_detector(name, node, &detectors.names, named, context);
+        known_detector(name, node, detectors, named, context);
     }
     if when.entry("within_seconds").is_some() && when.entry("count").is_none() {
         context.problems.warn(Draft::new(when.at(), "`within_seconds` has no effect without `count`"));
@@ -93,11 +93,13 @@ fn condition(section: &Section<'_>, detectors: &Detectors, named: bool, context:
 }
 
 /// Reports a name that no detector has.
-fn known_detector(name: &str, node: &Node, names: &[String], named: bool, context: &mut Context<'_>) {
-    if names.iter().any(|known| known == name) {
+fn known_detector(name: &str, node: &Node, detectors: &Detectors, named: bool, context: &mut Context<'_>) {
+    let all = detectors.all_names();
+    if all.iter().any(|known| known == name) {
         return;
     }
-    let help = nearest(name, names.iter().map(String::as_str))
+    let names = &detectors.names;
+    let help = nearest(name, all.iter().map(String::as_str))
         .map(|near| format!("did you mean `{near}`?"))
         .unwrap_or_else(|| {
             // Two of the same name are an error of their own.
@@ -129,7 +131,7 @@ fn detector_kind(word: &str) -> Option<DetectorKind> {
     DetectorKind::ALL.into_iter().find(|kind| kind.as_str() == word)
 }
 
-fn category(word: &str) -> Option<Category> {
+pub(super) fn category(word: &str) -> Option<Category> {
     use Category as C;
     [
         C::Timeout,

@@ -2,6 +2,7 @@
 
 use regex::bytes::Regex;
 
+use super::catalogue::Catalogue;
 use super::detector_model::{Ask, Detector, Metric, PhaseMarks, Probe, Resource, Stall, What};
 use super::show::{entry, language_name, list, path, plain, seconds, severity_name, show_command, text};
 use super::write::Shown;
@@ -10,12 +11,14 @@ type Entries = Vec<(String, Shown)>;
 
 pub(super) fn show_detector(detector: &Detector) -> Shown {
     let Detector { name, severity, cooldown, what } = detector;
-    let mut entries = vec![
-        entry("name", text(name.as_str())),
-        entry("kind", text(what.kind().as_str())),
-        entry("severity", text(severity_name(*severity))),
-        entry("cooldown_seconds", seconds(*cooldown)),
-    ];
+    let mut entries = vec![entry("name", text(name.as_str())), entry("kind", text(what.kind().as_str()))];
+    // The catalogue has them only where they are given for all of its classes.
+    let (severity, cooldown) = match what {
+        What::Catalogue(catalogue) => (catalogue.severity, catalogue.cooldown),
+        _ => (Some(*severity), Some(*cooldown)),
+    };
+    entries.extend(maybe("severity", severity.map(|severity| text(severity_name(severity)))));
+    entries.extend(maybe("cooldown_seconds", cooldown.map(seconds)));
     entries.extend(match what {
         What::Pattern { regex, min_count, window } => vec![
             entry("regex", text(regex.as_str())),
@@ -35,6 +38,9 @@ pub(super) fn show_detector(detector: &Detector) -> Shown {
         ],
         What::Resource(resource) => show_resource(resource),
         What::Probe(probe) => show_probe(probe),
+        What::Catalogue(catalogue) => show_catalogue(catalogue),
+        // Part of the entry that it comes from; see `Config::own_detectors`.
+        What::Class(_) => Vec::new(),
     });
     Shown::Map(entries)
 }
@@ -141,6 +147,15 @@ fn show_probe(probe: &Probe) -> Entries {
         entry("start_grace_seconds", seconds(*start_grace)),
     ]);
     entries
+}
+
+fn show_catalogue(catalogue: &Catalogue) -> Entries {
+    let Catalogue { packs, files, ignore, severity: _, cooldown: _ } = catalogue;
+    vec![
+        entry("packs", list(packs, |pack| text(pack))),
+        entry("files", list(files, |file| path(file))),
+        entry("ignore", list(ignore, |class| text(class.as_str()))),
+    ]
 }
 
 fn maybe(key: &str, value: Option<Shown>) -> Option<(String, Shown)> {

@@ -61,7 +61,7 @@ pub(super) static ROOT: Table = Table {
             "detectors",
             Kind::List(&Kind::Section(&DETECTOR)),
             DETECTORS_DEFAULT,
-            "What counts as a failure. When absent: out_of_memory, traceback and exit_code.",
+            "What counts as a failure. When absent: the catalogue, out_of_memory, traceback and exit_code.",
         ),
         key(
             "phases",

@@ -1,6 +1,7 @@
 //! `sentry.yaml` for a project: the commented default with a proposal filled in.
 
-use super::stack::Proposal;
+use super::catalogue::PACK_LIST;
+use super::stack::{PackChoice, Proposal};
 use super::write::word;
 
 /// The commented default configuration.
@@ -12,7 +13,6 @@ pub const PROGRAM: &str = include_str!("../../templates/program.md");
 const COMMAND: &str = "  command: [python3, train.py]\n";
 const ENV: &str = "  env: {}\n  # Give";
 const SNAPSHOTS: &str = "config_snapshots: []\n";
-const DETECTORS: &str = "  # stall: nothing was printed";
 const RULES: &str = "rules: []\n";
 
 /// The file for a proposal.
@@ -33,20 +33,12 @@ pub fn render(proposal: &Proposal) -> String {
         let lines: String = proposal.snapshots.iter().map(|glob| format!("  - {}\n", word(glob))).collect();
         text = text.replacen(SNAPSHOTS, &format!("config_snapshots:\n{lines}"), 1);
     }
-    let detectors: String = proposal
-        .detectors
-        .iter()
-        .map(|d| {
-            format!(
-                "  # {}\n  - name: {}\n    kind: pattern\n    regex: {}\n    severity: {}\n",
-                d.why,
-                d.name,
-                word(d.regex),
-                d.severity
-            )
-        })
-        .collect();
-    text = text.replacen(DETECTORS, &format!("{detectors}{DETECTORS}"), 1);
+    if !proposal.packs.is_empty() {
+        let width = proposal.packs.iter().map(|choice| choice.pack.len()).max().unwrap_or(0);
+        let line = |choice: &PackChoice| format!("      - {:width$}  # {}\n", choice.pack, choice.why);
+        let lines: String = proposal.packs.iter().map(line).collect();
+        text = text.replacen(&packs(), &format!("    packs:\n{lines}"), 1);
+    }
     if !proposal.rules.is_empty() {
         let rules: String = proposal
             .rules
@@ -63,13 +55,17 @@ pub fn render(proposal: &Proposal) -> String {
     text
 }
 
+fn packs() -> String {
+    format!("    packs: {PACK_LIST}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn places_are_there_once() {
-        for place in [COMMAND, ENV, SNAPSHOTS, DETECTORS, RULES] {
+        for place in [COMMAND, ENV, SNAPSHOTS, &packs(), RULES] {
             assert_eq!(TEMPLATE.matches(place).count(), 1, "{place:?}");
         }
     }

@@ -60,8 +60,8 @@ fn defaults_are_as_documented() {
     assert_eq!(config.healing.settle, Duration::from_secs(2));
     assert_eq!(config.healing.verify_window, Duration::from_secs(600));
     assert_eq!(config.incidents_dir, PathBuf::from("/work/p/.sentry/incidents"));
-    let names: Vec<&str> = config.detectors.iter().map(|detector| detector.name.as_str()).collect();
-    assert_eq!(names, ["out_of_memory", "traceback", "exit_code"]);
+    let names: Vec<&str> = config.own_detectors().map(|detector| detector.name.as_str()).collect();
+    assert_eq!(names, ["catalogue", "out_of_memory", "traceback", "exit_code"]);
     assert_eq!(config.notifiers, [Notifier::Log]);
     assert_eq!(config.retention.max_bytes, 1 << 30);
 }
@@ -417,7 +417,10 @@ fn null_is_not_given() {
     let config = ok(
         "process: {command: [a], env: , cwd: ~}\nmonitor:\nrules:\ndetectors:\nhealing: {escalate_to_claude_after: null}\n",
     );
-    assert_eq!((config.detectors.len(), config.rules.len(), config.healing.escalate_to_agent_after), (3, 0, None));
+    assert_eq!(
+        (config.own_detectors().count(), config.rules.len(), config.healing.escalate_to_agent_after),
+        (4, 0, None)
+    );
     assert!(ok("process: {command: [a]}\ndetectors: []\n").detectors.is_empty());
 }
 
@@ -432,7 +435,8 @@ fn anchors_and_merges() {
 #[test]
 fn command_of_the_command_line_replaces_the_files() {
     let text = "healing: {settle_seconds: 1}\n";
-    let (config, _) = parse_with_command(text, None, Path::new("/p"), &vars, Some(vec!["b".to_owned()])).unwrap();
+    let (config, _) =
+        parse_with_command(text, None, Path::new("/p"), Outside::of_vars(&vars), Some(vec!["b".to_owned()])).unwrap();
     assert_eq!((config.process.command, config.healing.settle), (vec!["b".to_owned()], Duration::from_secs(1)));
 }
 
@@ -474,7 +478,7 @@ fn autosentry_file_loads() {
     let outcome = read_as("autosentry.yaml", AUTOSENTRY);
     insta::assert_snapshot!(lines(&outcome));
     let config = outcome.unwrap().0;
-    assert_eq!((config.detectors.len(), config.rules.len()), (6, 4));
+    assert_eq!((config.own_detectors().count(), config.rules.len()), (6, 4));
     assert_eq!(config.incidents_dir, PathBuf::from("/work/p/.sentry/incidents"));
     assert_eq!(config.healing.agent.mode, AgentMode::Session);
     let unset = read_as("autosentry.yaml", "process: {command: [a, $SCRIPT], env: {A: $NOPE}}");

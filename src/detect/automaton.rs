@@ -16,11 +16,11 @@ use regex_automata::{Anchored, Input, MatchKind, PatternSet};
 use regex_syntax::hir::Hir;
 
 /// Most bytes the lazy DFA may hold. 199 patterns of real logs need 1.5 MB; with less than is needed, clearing the cache over and
-/// over costs a factor of 4 to 300, so this leaves room for ten times as much.
-pub(super) const CACHE_BYTES: usize = 16 << 20;
+/// over costs a factor of 4 to 300, so this leaves room for twenty times as much.
+pub(super) const CACHE_BYTES: usize = 32 << 20;
 
 /// Most states of the flat table, 1 KiB each. 199 patterns of real logs need 1,938.
-const MAX_STATES: usize = 8192;
+const MAX_STATES: usize = 16_384;
 
 /// Shorter chunks are not worth being cut in four.
 const MIN_PARALLEL: usize = 4096;
@@ -45,6 +45,19 @@ pub(super) struct Cache {
     confirm: dfa::Cache,
     table: Table,
     matching: PatternSet,
+    stale: u64,
+}
+
+impl Cache {
+    /// States of the flat table.
+    pub(super) fn states(&self) -> usize {
+        self.table.ids.len()
+    }
+
+    /// How often the table was of no use any more.
+    pub(super) fn stale(&self) -> u64 {
+        self.stale
+    }
 }
 
 /// The states found so far are of no use any more: the lazy DFA has thrown them away, or there are too many.
@@ -69,6 +82,7 @@ impl Automaton {
             confirm: self.dfa.create_cache(),
             table: Table::default(),
             matching: PatternSet::new(self.dfa.pattern_len()),
+            stale: 0,
         }
     }
 
@@ -80,6 +94,7 @@ impl Automaton {
         let mut cursors = quarters(text);
         if self.run(cache, text, &mut cursors, found).is_err() {
             cache.table.clear();
+            cache.stale = cache.stale.saturating_add(1);
             for cursor in &cursors {
                 self.find_slowly(cache, text, cursor, found);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ending::{Ending, Exit, OutOfMemory};
-use super::{Detection, DetectorKind, Severity};
+use super::{Class, Detection, DetectorKind, Severity};
 use crate::config::{self, What};
 use crate::ids::{ChildNo, DetectorName};
 
@@ -39,8 +39,32 @@ pub fn detect(detectors: &[config::Detector], exit: &Exit, child: ChildNo) -> Op
         message: describe(exit),
         captures: captures(exit),
         trace: None,
-        class: None,
+        class: class(detectors, exit),
     })
+}
+
+/// The class of the catalogue that an end means.
+///
+/// SIGKILL alone says nothing: only where the kernel's out-of-memory killer was certainly at work, it is memory.
+fn class(detectors: &[config::Detector], exit: &Exit) -> Option<Class> {
+    let code = match exit.ending {
+        Ending::Exited { code } => Some(code),
+        // As shells and containers report it.
+        Ending::Signaled { signal, .. } => Some(128_i32.saturating_add(signal)),
+        // What a shell exits with: ENOENT, EACCES.
+        Ending::NotStarted { errno: 2, .. } => Some(127),
+        Ending::NotStarted { errno: 13, .. } => Some(126),
+        Ending::NotStarted { .. } | Ending::Lost { .. } => None,
+    };
+    let entries = || {
+        detectors.iter().filter_map(|detector| match &detector.what {
+            What::Class(entry) => Some(entry),
+            _ => None,
+        })
+    };
+    let killed = entries().find(|entry| entry.oom_kill && exit.oom == OutOfMemory::Certain);
+    let meant = || entries().find(|entry| code.is_some_and(|code| entry.exit_codes.contains(&code)));
+    killed.or_else(meant).map(|entry| entry.class.clone())
 }
 
 /// The end in words: `exit code 3`, `killed by SIGSEGV (core dumped)`.
@@ -176,6 +200,34 @@ mod tests {
         assert_eq!(found(&configured(true), &zero), None);
         assert_eq!(found(&configured(false), &zero), row("end", Severity::Info, "exit code 0"));
         assert_eq!(detect(&[], &three, ChildNo(2)).map(|found| found.stream), Some(ChildNo(2).stream()));
+    }
+
+    #[test]
+    fn ends_have_their_classes() {
+        let config = config::defaults(vec!["a".to_owned()], std::path::Path::new("/p"));
+        let found =
+            |exit: &Exit| detect(&config.detectors, exit, ChildNo(1))?.class.map(|class| class.name.to_string());
+        let not_started = |errno| exit(Ending::NotStarted { errno, message: String::new() });
+        for (exit, expected) in [
+            (exit(Ending::Exited { code: 1 }), None),
+            (exit(Ending::Exited { code: 2 }), None),
+            (exit(Ending::Exited { code: 75 }), Some("temporary_failure")),
+            (exit(Ending::Exited { code: 127 }), Some("command_not_found")),
+            (exit(Ending::Exited { code: 139 }), Some("segfault")),
+            (not_started(2), Some("command_not_found")),
+            (not_started(13), Some("not_executable")),
+            (not_started(8), None),
+            (signaled(11, true, OutOfMemory::NoSign), Some("segfault")),
+            (signaled(7, true, OutOfMemory::NoSign), Some("shared_memory")),
+            (signaled(15, false, OutOfMemory::NoSign), Some("terminated")),
+            // SIGKILL says nothing of memory unless the kernel does.
+            (signaled(9, false, OutOfMemory::NoSign), Some("killed")),
+            (signaled(9, false, OutOfMemory::Likely), Some("killed")),
+            (signaled(9, false, OutOfMemory::Certain), Some("host_oom")),
+            (Exit { oom: OutOfMemory::Certain, ..exit(Ending::Exited { code: 1 }) }, Some("host_oom")),
+        ] {
+            assert_eq!(found(&exit).as_deref(), expected, "{exit:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use memchr::{memchr_iter, memrchr2};
-use regex::bytes::Regex;
+use regex::bytes::{Captures, Regex};
 
 use super::Trace;
 use super::pieces::Block;
@@ -50,12 +50,24 @@ impl Lines {
 pub(super) fn read_match(regex: &Regex, text: &[u8]) -> (String, BTreeMap<String, String>) {
     let Some(captures) = regex.captures(text) else { return (String::new(), BTreeMap::new()) };
     let message = captures.get(0).map_or(String::new(), |whole| shorten(whole.as_bytes(), MAX_MESSAGE));
+    (message, groups(regex, &captures))
+}
+
+/// The text from where a pattern matched to the end of the line, and its groups; `None` without a match.
+pub(super) fn read_from_match(regex: &Regex, text: &[u8]) -> Option<(String, BTreeMap<String, String>)> {
+    let captures = regex.captures(text)?;
+    let start = captures.get(0).map_or(0, |whole| whole.start());
+    let message = text.get(start..).unwrap_or_default().trim_ascii();
+    Some((shorten(message, MAX_MESSAGE), groups(regex, &captures)))
+}
+
+fn groups(regex: &Regex, captures: &Captures<'_>) -> BTreeMap<String, String> {
     let groups = regex.capture_names().zip(captures.iter()).enumerate().skip(1);
     let groups = groups.filter_map(|(index, (name, group))| {
         let name = name.map_or_else(|| index.to_string(), str::to_owned);
         Some((name, shorten(group?.as_bytes(), MAX_CAPTURE)))
     });
-    (message, groups.collect())
+    groups.collect()
 }
 
 /// `Type: first line of the message`, or whichever part there is.

@@ -11,10 +11,11 @@ use memchr::{memchr, memchr_iter, memchr2};
 use serde::{Deserialize, Serialize};
 
 use super::ansi::{self, Stripped};
-use super::hit::{Lines, Segment, headline, read_match};
+use super::hit::{Lines, Segment, headline};
 use super::metric::MetricValue;
 use super::pieces::{Block, LOOK_AHEAD, MAX_SEGMENT};
-use super::set::{DetectorSet, Pattern, Traceback};
+use super::set::{DetectorSet, Mark, Pattern, Traceback};
+use super::signal::{Signal, SignalKind};
 use super::trace_feed::{Place, Starter, TraceFeed};
 use super::traceback::Found;
 use super::{Detection, DetectorKind};
@@ -59,13 +60,16 @@ pub enum Flush {
 }
 
 /// What some bytes brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Scanned {
     /// In the order in which they were completed.
     pub detections: Vec<Detection>,
     /// Hits beyond [`MAX_HITS_PER_CHUNK`], by detector; not among `detections`.
     pub counted: BTreeMap<DetectorName, u64>,
+    /// Values of metrics, and begins and ends of phases, in the order of the stream. A value counts when its line has ended, a
+    /// begin or end of a phase also when the stream falls silent.
+    pub signals: Vec<Signal>,
     /// Newest value of each stall detector's metric, if it was seen.
     pub progress: BTreeMap<DetectorName, MetricValue>,
     /// Lines that ended, by LF.
@@ -83,6 +87,8 @@ pub struct Scanner {
     consumed: u64,
     /// An earlier scanner looked at an unterminated line that reached to `consumed`; cleared when that has been repeated.
     repeat_silence: bool,
+    /// Values from this offset on have not been handed out.
+    values_from: u64,
     traces: Option<TraceFeed>,
     /// Where `tail` begins.
     place: Place,
@@ -117,6 +123,7 @@ struct Buffers {
 /// Hits of a block.
 #[derive(Default)]
 struct Hits {
+    signals: Vec<Signal>,
     /// With the offset at which each is emitted.
     detections: Vec<(u64, Detection)>,
     starters: Vec<Starter>,
@@ -134,6 +141,9 @@ impl Scanner {
             stream,
             consumed: at.consumed.max(at.resume),
             repeat_silence: at.silent,
+            // Of a line that was only looked at, the values were not handed out. Where it begins shows when its beginning has been
+            // read again.
+            values_from: if at.silent { u64::MAX } else { at.consumed.max(at.resume) },
             place,
             tail: Vec::new(),
             told: None,
@@ -154,6 +164,7 @@ impl Scanner {
             self.take(repeated, &mut out);
             if self.fed() == self.consumed {
                 self.repeat_silence = false;
+                self.values_from = 0;
                 self.silence(&mut out, Emit::Never);
             }
             self.take(new, &mut out);
@@ -177,6 +188,7 @@ impl Scanner {
             Flush::Silence => self.silence(&mut out, Emit::Always),
             Flush::End => {
                 self.repeat_silence = false;
+                self.values_from = self.values_from.min(self.place.offset);
                 self.end(&mut out);
             }
         }
@@ -252,7 +264,8 @@ impl Scanner {
     /// Scans whole pieces and moves on.
     fn scan(&mut self, block: Block<'_>, out: &mut Scanned) {
         let place = self.place;
-        let mut hits = self.hits(block, out);
+        let mut hits = self.hits(block, Line::Ended, out);
+        out.signals.append(&mut hits.signals);
         let mut found = Vec::new();
         if let Some(traces) = &mut self.traces {
             traces.block(block, place, &hits.starters, &mut found);
@@ -283,7 +296,7 @@ impl Scanner {
         let tail = if already { Vec::new() } else { std::mem::take(&mut self.tail) };
         let mut hits = Hits::default();
         if !tail.is_empty() {
-            hits = self.hits(Block { bytes: &tail, cut: true }, out);
+            hits = self.hits(Block { bytes: &tail, cut: true }, Line::MayGrow, out);
             let end = place.offset + tail.len() as u64;
             let patterns = std::mem::take(&mut hits.patterns);
             self.told = Some(Told { start: place.offset, end, patterns, starter: !hits.starters.is_empty() });
@@ -293,6 +306,7 @@ impl Scanner {
             self.tail = tail;
         }
         if emit == Emit::Always {
+            out.signals.append(&mut hits.signals);
             out.detections.extend(hits.detections.into_iter().map(|(_, detection)| detection));
             for found in found.into_iter().flatten() {
                 out.detections.extend(self.told_by_traces(found));
@@ -313,7 +327,7 @@ impl Scanner {
     }
 
     /// Searches a block: hits of patterns, starters of traces, values of metrics.
-    fn hits(&mut self, block: Block<'_>, out: &mut Scanned) -> Hits {
+    fn hits(&mut self, block: Block<'_>, last: Line, out: &mut Scanned) -> Hits {
         let mut buffers = std::mem::take(&mut self.buffers);
         let escapes = memchr(0x1b, block.bytes).is_some();
         if escapes {
@@ -343,8 +357,16 @@ impl Scanner {
                 let told = self.told.as_ref().filter(|told| told.start == self.place.offset + segment.start as u64);
                 let mut starter = false;
                 for index in automaton.which(cache, &clean) {
+                    let mark = index.checked_sub(set.patterns.len()).and_then(|at| set.marks.get(at));
                     let Some(pattern) = set.patterns.get(index) else {
-                        starter = true;
+                        match mark {
+                            Some(mark) if told.is_none_or(|told| !told.patterns.contains(&index)) => {
+                                hits.patterns.push(index);
+                                self.mark(mark, number, &segment, &mut hits);
+                            }
+                            Some(_) => {}
+                            None => starter = true,
+                        }
                         continue;
                     };
                     if told.is_none_or(|told| !told.patterns.contains(&index)) {
@@ -358,6 +380,9 @@ impl Scanner {
                 }
             }
         });
+        if last == Line::Ended {
+            self.values(&set, block, text, escapes.then_some(&buffers.stripped), &mut hits);
+        }
         if self.place.offset + block.bytes.len() as u64 > self.consumed {
             for metric in &set.metrics {
                 if let Some(value) = metric.last_value(text) {
@@ -369,12 +394,43 @@ impl Scanner {
         hits
     }
 
+    fn mark(&self, mark: &Mark, line: u64, segment: &Segment<'_>, hits: &mut Hits) {
+        if self.place.offset + segment.emitted_at as u64 > self.consumed {
+            let phase = Arc::clone(&mark.phase);
+            let what = if mark.begins { SignalKind::Begin { phase } } else { SignalKind::End { phase } };
+            hits.signals.push(Signal { at: self.place.offset + segment.start as u64, line, what });
+        }
+    }
+
+    /// Every value of every metric in a block whose lines have ended.
+    fn values(&self, set: &DetectorSet, block: Block<'_>, text: &[u8], stripped: Option<&Stripped>, hits: &mut Hits) {
+        if self.place.offset + (block.bytes.len() as u64) <= self.values_from {
+            return;
+        }
+        let marks = !hits.signals.is_empty();
+        for values in &set.values {
+            let mut line = Lines { number: self.place.line, at: 0 };
+            values.each(text, |inside, value| {
+                let inside = stripped.map_or(inside, |stripped| stripped.raw(inside));
+                let at = self.place.offset + inside as u64;
+                if at >= self.values_from {
+                    let what = SignalKind::Value { metric: Arc::clone(&values.metric), value };
+                    hits.signals.push(Signal { at, line: line.number_at(block.bytes, inside), what });
+                }
+            });
+        }
+        if marks || set.values.len() > 1 {
+            hits.signals.sort_by_key(|signal| signal.at);
+        }
+    }
+
     fn hit(&self, hit: &Hit<'_>, counts: &mut [u32], hits: &mut Hits, out: &mut Scanned) {
         let start = self.place.offset + hit.segment.start as u64;
         let emitted_at = self.place.offset + hit.segment.emitted_at as u64;
         if emitted_at <= self.consumed {
             return;
         }
+        let Some((message, captures)) = hit.pattern.read(hit.clean) else { return };
         let Some(count) = counts.get_mut(hit.index) else { return };
         if *count >= MAX_HITS_PER_CHUNK {
             *out.counted.entry(hit.pattern.name.clone()).or_default() += 1;
@@ -382,7 +438,6 @@ impl Scanner {
         }
         *count += 1;
         let bytes = start..start + hit.segment.text.len() as u64;
-        let (message, captures) = read_match(&hit.pattern.regex, hit.clean);
         hits.detections.push((
             emitted_at,
             Detection {
@@ -395,7 +450,7 @@ impl Scanner {
                 message,
                 captures,
                 trace: None,
-                class: None,
+                class: hit.pattern.class().cloned(),
             },
         ));
     }
@@ -417,6 +472,13 @@ impl Scanner {
             class: None,
         })
     }
+}
+
+/// Whether a block's last line has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Ended,
+    MayGrow,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

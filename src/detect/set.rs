@@ -1,16 +1,22 @@
 //! The detectors of a configuration, compiled for scanning.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::bytes::Regex;
+use regex_syntax::hir::Hir;
 
 use super::automaton::{Automaton, CACHE_BYTES, Cache};
+use super::class_match::ClassMatch;
 use super::confine::{PatternError, check_pattern, confined};
+use super::hit::read_match;
 use super::metric::Metric;
+use super::relax::relaxed;
 use super::traceback::Driver;
-use super::{DetectorKind, Language, Severity};
-use crate::config::{self, Stall, What};
-use crate::ids::DetectorName;
+use super::values::Values;
+use super::{Class, DetectorKind, Language, Severity};
+use crate::config::{self, PhaseMarks, Stall, What};
+use crate::ids::{DetectorName, PhaseName};
 
 /// Everything that is looked for in a stream. Immutable; one for all streams of a configuration.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub struct DetectorSet {
     pub(super) patterns: Vec<Pattern>,
     pub(super) tracebacks: Vec<Traceback>,
     pub(super) metrics: Vec<Metric>,
+    pub(super) values: Vec<Values>,
+    pub(super) marks: Vec<Mark>,
     automaton: Option<Automaton>,
     /// Caches that no scanner uses just now. Megabytes each, so they belong to the set and not to each of its streams.
     caches: Mutex<Vec<Cache>>,
@@ -40,13 +48,43 @@ pub enum CompileError {
     Together(String),
 }
 
-/// A `pattern` detector.
+/// A `pattern` or `rate` detector, or a class of the catalogue.
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) name: DetectorName,
     pub(super) kind: DetectorKind,
     pub(super) severity: Severity,
-    pub(super) regex: Regex,
+    looks: Looks,
+}
+
+#[derive(Debug)]
+enum Looks {
+    Like(Regex),
+    LikeClass(Box<ClassMatch>),
+}
+
+impl Pattern {
+    /// Message and captures of a line that was hit; `None` where the line is none all the same.
+    pub(super) fn read(&self, line: &[u8]) -> Option<(String, BTreeMap<String, String>)> {
+        match &self.looks {
+            Looks::Like(regex) => Some(read_match(regex, line)),
+            Looks::LikeClass(class) => class.read(line),
+        }
+    }
+
+    pub(super) fn class(&self) -> Option<&Class> {
+        match &self.looks {
+            Looks::Like(_) => None,
+            Looks::LikeClass(class) => Some(class.class()),
+        }
+    }
+}
+
+/// A line that begins or ends a phase.
+#[derive(Debug)]
+pub(super) struct Mark {
+    pub(super) phase: Arc<PhaseName>,
+    pub(super) begins: bool,
 }
 
 /// A `traceback` detector.
@@ -65,15 +103,26 @@ impl Traceback {
 }
 
 impl DetectorSet {
-    /// Compiles the detectors that look at streams: `pattern`, `traceback`, and the metrics of `stall`.
+    /// Compiles the detectors that look at streams: `pattern`, `rate`, `traceback`, `metric`, classes of the catalogue, and the
+    /// metrics of `stall`.
     ///
     /// # Errors
     /// When a pattern is refused (see [`check_pattern`]) or the patterns are too large together.
     pub fn compile(detectors: &[config::Detector]) -> Result<Self, CompileError> {
+        Self::with_phases(detectors, &[])
+    }
+
+    /// The same with the lines that begin and end phases.
+    ///
+    /// # Errors
+    /// As [`DetectorSet::compile`].
+    pub fn with_phases(detectors: &[config::Detector], phases: &[PhaseMarks]) -> Result<Self, CompileError> {
         let mut set = Self {
             patterns: Vec::new(),
             tracebacks: Vec::new(),
             metrics: Vec::new(),
+            values: Vec::new(),
+            marks: Vec::new(),
             automaton: None,
             caches: Mutex::new(Vec::new()),
         };
@@ -89,7 +138,26 @@ impl DetectorSet {
                 What::Pattern { regex, .. } | What::Rate { regex, .. } => {
                     let (regex, hir) = compile(regex)?;
                     expressions.push(hir);
-                    set.patterns.push(Pattern { name, kind: detector.what.kind(), severity, regex });
+                    set.patterns.push(Pattern {
+                        name,
+                        kind: detector.what.kind(),
+                        severity,
+                        looks: Looks::Like(regex),
+                    });
+                }
+                What::Class(entry) if entry.patterns.is_empty() => {}
+                What::Class(entry) => {
+                    let refused = |source| CompileError::Pattern { detector: detector.name.clone(), source };
+                    let part = |pattern: &String| confined(pattern).map(|hir| relaxed(&hir));
+                    let parts: Result<Vec<Hir>, _> = entry.patterns.iter().map(part).collect();
+                    // One for all of its patterns: a class is there once in a line, however many of them match.
+                    expressions.push(Hir::alternation(parts.map_err(refused)?));
+                    set.patterns.push(Pattern {
+                        name,
+                        kind: detector.what.kind(),
+                        severity,
+                        looks: Looks::LikeClass(Box::new(ClassMatch::new(Arc::clone(entry)))),
+                    });
                 }
                 What::Traceback { languages } => {
                     set.tracebacks.push(Traceback { name, severity, languages: languages.clone() });
@@ -98,11 +166,26 @@ impl DetectorSet {
                     let (regex, hir) = compile(regex)?;
                     set.metrics.push(Metric::new(name, regex, &hir));
                 }
+                What::Metric(metric) => {
+                    let (_, hir) = compile(&metric.regex)?;
+                    let values = Values::new(name, &hir);
+                    set.values.push(values.map_err(CompileError::Together)?);
+                }
                 What::Stall(Stall { metric: None, .. })
                 | What::ExitCode { .. }
                 | What::Resource(_)
                 | What::Probe(_)
-                | What::Metric(_) => {}
+                | What::Catalogue(_) => {}
+            }
+        }
+        for phase in phases {
+            let name = Arc::new(phase.name.clone());
+            for (regex, begins) in [(Some(&phase.begin), true), (phase.end.as_ref(), false)] {
+                let Some(regex) = regex else { continue };
+                let hir = confined(regex.as_str())
+                    .map_err(|error| CompileError::Together(format!("phase `{}`: {error}", phase.name)))?;
+                expressions.push(hir);
+                set.marks.push(Mark { phase: Arc::clone(&name), begins });
             }
         }
         if let Some(languages) = set.languages() {
@@ -126,6 +209,14 @@ impl DetectorSet {
         let all = self.tracebacks.iter().any(|traceback| traceback.languages.is_empty());
         let wanted = self.tracebacks.iter().filter(|_| !all).flat_map(|traceback| traceback.languages.iter().copied());
         Some(wanted.collect())
+    }
+
+    /// States of the automaton found so far, and how often they had to be thrown away because there were too many: above ten
+    /// times in 100 MB, a set belongs on two automata. For measurements; of the caches that no scanner uses just now.
+    pub fn automaton_size(&self) -> (usize, u64) {
+        let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = caches.iter().map(Cache::states).max().unwrap_or(0);
+        (states, caches.iter().map(Cache::stale).sum())
     }
 
     /// Runs `work` with the automaton, if there is anything to search for.

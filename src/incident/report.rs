@@ -207,12 +207,17 @@ fn trace(out: &mut String, view: &ReportView) {
 }
 
 fn recent_values(out: &mut String, view: &ReportView) {
-    out.push_str("## Recent values\n\n");
     let values = &view.incident.recent_metric;
+    let stalled = view.incident.root.kind == DetectorKind::Stall;
+    if values.is_empty() && !stalled {
+        return; // Of a rate or a probe there are none.
+    }
+    out.push_str("## Recent values\n\n");
     if values.is_empty() {
         out.push_str("No progress value had been seen.\n\n");
     } else {
-        out.push_str("Progress values, oldest first:\n\n");
+        let which = if stalled { "Progress values" } else { "Values that were well, then the odd one" };
+        let _ = write!(out, "{which}, oldest first:\n\n");
         out.push_str(&fence("text", &values.join("\n")));
         out.push('\n');
     }

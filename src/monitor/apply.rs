@@ -393,7 +393,7 @@ impl Hands {
     /// Reads the configuration again; the streams get the new detectors.
     pub(super) fn read_config(&mut self, streams: &mut Streams) -> Result<Box<Config>, String> {
         let config = (self.reload)()?;
-        let set = DetectorSet::compile(&config.detectors).map_err(in_words)?;
+        let set = DetectorSet::with_phases(&config.detectors, &config.phases).map_err(in_words)?;
         let set = Arc::new(set);
         self.looker.set_detectors(Arc::clone(&set));
         streams.set_detectors(set);

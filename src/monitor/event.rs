@@ -10,7 +10,7 @@ use super::todo::TodoId;
 use crate::config::Config;
 use crate::detect::ending::Exit;
 use crate::detect::look::Answer;
-use crate::detect::{Detection, Position};
+use crate::detect::{Detection, Position, Signal};
 use crate::ids::{ChildNo, DetectorName, StreamId};
 use crate::incident::report_view::Changes;
 
@@ -106,7 +106,9 @@ pub struct ScanReport {
     pub arrived: Vec<u64>,
     /// Detections beyond those, only counted.
     pub counted: BTreeMap<DetectorName, u64>,
-    /// Last value of each metric.
+    /// Values of metrics, begins and ends of phases, in order.
+    pub signals: Vec<Signal>,
+    /// Last progress value of each stall detector.
     pub metrics: Vec<(DetectorName, String)>,
     /// Where the stream stands now.
     pub position: Position,

@@ -57,7 +57,8 @@ impl Differ {
                 })*
             };
         }
-        parts!(run phase child overlay limits restarts logs_of detectors matches progress gathering hints incidents recent_ids
+        parts!(run phase child overlay limits restarts logs_of detectors rates metrics phases stalls progress gathering hints
+            incidents recent_ids
             incidents_total history attempts last_attempt attempt_times escalated todo last_todo last_healthy watched);
         match memory.streams.since(self.streams) {
             News::Some(some) if !all => {

@@ -53,7 +53,9 @@ impl State {
         self.memory.streams.clear();
         self.memory.logs_of = None;
         self.memory.streams.insert(no.stream(), StreamFacts::default());
-        self.memory.matches.clear();
+        self.memory.rates.clear();
+        self.memory.metrics.clear();
+        self.memory.phases.clear();
         self.memory.progress.clear();
         self.memory.hints.clear();
         self.live.clear();

@@ -141,6 +141,7 @@ impl Looker {
             counted: scanned.counted,
             // No progress of the child's.
             metrics: Vec::new(),
+            signals: Vec::new(),
             position: scanner.position(),
             file: None,
             lines: self.kernel_lines,

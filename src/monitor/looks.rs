@@ -97,7 +97,9 @@ impl Looking {
             | config::What::Stall(_)
             | config::What::ExitCode { .. }
             | config::What::Metric(_)
-            | config::What::Rate { .. } => return None,
+            | config::What::Rate { .. }
+            | config::What::Catalogue(_)
+            | config::What::Class(_) => return None,
         };
         Some(Self {
             detector: detector.name.clone(),

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::book::StreamBook;
 use super::todo::Intent;
 use crate::detect::ending::Exit;
-use crate::detect::{Detection, DetectorKind, Position};
+use crate::detect::{Detection, DetectorKind, Learned, Phases, Position, RateCounter};
 use crate::heal::budget::Restarts;
 use crate::heal::verdict::Verdict;
 use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId, RunId};
 use crate::incident::{Copies, Counted, Incident};
 use crate::monitor::status::ProcessIdentity;
+use crate::monitor::watches::Metrics;
 use crate::time::{Utc, Watched};
 
 /// Everything that survives the monitor. Each field is one entry of a journal line's `set`.
@@ -37,8 +38,14 @@ pub struct Memory {
     pub logs_of: Option<ChildNo>,
     /// Totals of each detector.
     pub detectors: BTreeMap<DetectorName, DetectorFacts>,
-    /// Matches of `pattern` detectors with `min_count`, oldest first.
-    pub matches: BTreeMap<DetectorName, Vec<Watched>>,
+    /// Matches of `rate` detectors, and of `pattern` detectors with `min_count`.
+    pub rates: BTreeMap<DetectorName, RateCounter>,
+    /// Values of metrics, of the newest child.
+    pub metrics: Metrics,
+    /// Phases that the newest child is in.
+    pub phases: Phases,
+    /// Healthy gaps of stall detectors, of all children.
+    pub stalls: BTreeMap<DetectorName, Learned>,
     /// Detections that are not an incident yet.
     pub gathering: Option<Gathering>,
     /// What may explain an end and is no failure before, oldest first, one per class.

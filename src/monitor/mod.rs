@@ -34,3 +34,4 @@ mod talk;
 mod terminal;
 pub mod todo;
 mod verify;
+pub mod watches;

@@ -202,6 +202,7 @@ impl State {
     ) {
         let answer = match result {
             Ok(config) => {
+                self.forget_what_changed(&config);
                 self.config = *config;
                 self.rearm_stalls();
                 self.rearm_looks();

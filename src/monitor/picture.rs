@@ -1,13 +1,15 @@
 //! The picture for readers, painted from the state.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::memory::{IncidentNote, Phase, Then};
 use super::state::State;
 use super::status::{
     ChildStatus, DetectorStatus, IncidentStatus, PendingStatus, PhaseName, ProcessIdentity, RestartStatus, SCHEMA,
-    StateFile, StreamStatus, StreamTotals,
+    StallStatus, StateFile, StreamStatus, StreamTotals,
 };
+use crate::detect::StallClock;
 use crate::ids::{RunId, StreamId};
 use crate::time::{Utc, Watched};
 
@@ -76,6 +78,8 @@ impl State {
                 })
                 .collect(),
             probes: self.looks_in_words(),
+            stalls: self.stalls.iter().map(|stall| (stall.detector().clone(), stall_status(stall))).collect(),
+            in_phases: memory.phases.names().cloned().collect(),
             streams: self.shown_streams(),
             stream_totals: StreamTotals {
                 count: memory.streams.len(),
@@ -164,6 +168,17 @@ impl State {
 
 fn last(incidents: &[IncidentNote]) -> &[IncidentNote] {
     incidents.get(incidents.len().saturating_sub(LAST_INCIDENTS)..).unwrap_or_default()
+}
+
+fn stall_status(stall: &StallClock) -> StallStatus {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    StallStatus {
+        limit_ms: millis(stall.limit()),
+        learned: stall.has_learned(),
+        pauses: stall.learned().gaps(),
+        longest_pause_ms: millis(stall.learned().longest()),
+        resting: stall.is_resting(),
+    }
 }
 
 fn incident_status(note: &IncidentNote) -> IncidentStatus {

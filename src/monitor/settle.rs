@@ -8,7 +8,6 @@ use super::gathering::{count_one, merge};
 use super::memory::{DetectorFacts, Gathering, Hint, IncidentNote, Memory, Phase, StreamFacts, Then};
 use super::state::State;
 use super::todo::{IncidentChange, Todo};
-use crate::config::What;
 use crate::detect::{Detection, DetectorKind, Role, Severity};
 use crate::ids::{ChildNo, DetectorName, IncidentId};
 use crate::incident::{Copies, Counted, Incident, Writer, fingerprint, judge};
@@ -35,6 +34,7 @@ impl State {
             return; // An older child: its life has been told, and its streams are forgotten.
         }
         self.live.update(&report.stream, now, report.read_something, report.open, report.caught_up);
+        let stream = report.stream.clone();
         let facts = StreamFacts { position: report.position, lines: report.lines, file: report.file };
         if report.ended {
             self.memory.streams.remove(&report.stream);
@@ -42,33 +42,56 @@ impl State {
             self.memory.streams.insert(report.stream, facts);
         }
         if report.read_something {
-            self.stalls.iter_mut().for_each(|stall| stall.on_output(now));
+            self.stalls_see_output(now);
         }
         for (detector, value) in &report.metrics {
             self.remember_metric(detector, value);
-            self.stalls
-                .iter_mut()
-                .filter(|stall| stall.detector() == detector)
-                .for_each(|stall| stall.on_metric(value, now));
+            self.stalls_see_metric(detector, value, now);
         }
         let arrived = report.arrived.into_iter().map(Some).chain(std::iter::repeat(None));
-        for (detection, arrived) in report.detections.into_iter().zip(arrived) {
+        let mut detections: Vec<_> = report.detections.into_iter().zip(arrived).collect();
+        let odd = self.heed(&report.signals, &stream);
+        if !odd.is_empty() {
+            detections.extend(odd.into_iter().map(|detection| (detection, None)));
+            // As they were completed in the stream.
+            detections.sort_by_key(|(detection, _)| detection.bytes.end);
+        }
+        let newest = |name: &DetectorName| detections.iter().rfind(|(detection, _)| detection.detector == *name);
+        let samples: Vec<Detection> =
+            report.counted.keys().filter_map(|name| newest(name).map(|(detection, _)| detection.clone())).collect();
+        for (detection, arrived) in detections {
             let arrived = arrived.map(|arrived| arrived.saturating_add(self.arrivals_before));
             self.detected(detection, arrived, report.child, fx);
         }
         for (detector, count) in report.counted {
-            self.count_totals(&detector, DetectorKind::Pattern, count);
-            if self.threshold(&detector).is_some() {
-                self.count_matches(&detector, count);
-            } else {
-                self.count_among(detector, count, report.child);
-            }
+            let sample = samples.iter().find(|sample| sample.detector == detector);
+            self.counted(detector, count, sample, report.child, fx);
+        }
+    }
+
+    /// Matches that came without their text: they count, and when they reach a rate, the last one with a text says so.
+    fn counted(
+        &mut self,
+        detector: DetectorName,
+        count: u64,
+        sample: Option<&Detection>,
+        child: ChildNo,
+        fx: &mut Effects,
+    ) {
+        let kind = sample.map_or(DetectorKind::Pattern, |sample| sample.kind);
+        self.count_totals(&detector, kind, count);
+        if self.rate(&detector).is_none() {
+            self.count_among(detector, kind, count, child);
+        } else if let Some(sample) = sample
+            && let Some(detection) = self.reaches_rate(sample.clone(), count)
+        {
+            self.gather(detection, None, child, fx);
         }
     }
 
     /// Detections that came without their text belong to the cascade or the incident of their detector.
-    fn count_among(&mut self, detector: DetectorName, count: u64, child: ChildNo) {
-        let more = Counted { detector, kind: DetectorKind::Pattern, count, message: String::new(), line: 0 };
+    fn count_among(&mut self, detector: DetectorName, kind: DetectorKind, count: u64, child: ChildNo) {
+        let more = Counted { detector, kind, count, message: String::new(), line: 0 };
         if let Some(gathering) = &mut self.memory.gathering {
             merge(&mut gathering.others, more);
         } else if let Some(note) = self.memory.incidents.iter_mut().rfind(|note| note.incident.child == child) {
@@ -77,7 +100,7 @@ impl State {
         }
     }
 
-    /// A detection is counted in the totals, weighed against `min_count`, and gathered.
+    /// A detection is counted in the totals, weighed against the rate that its detector needs, and gathered.
     pub(super) fn detected(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
         self.count_totals(&detection.detector, detection.kind, 1);
         match &detection.class {
@@ -94,7 +117,7 @@ impl State {
             Some(_) | None => {}
         }
         self.touched = true;
-        if self.fires(&detection.detector) {
+        if let Some(detection) = self.reaches_rate(detection, 1) {
             self.gather(detection, arrived, child, fx);
         }
     }
@@ -107,42 +130,6 @@ impl State {
         });
         facts.detections = facts.detections.saturating_add(count);
         self.touched = true;
-    }
-
-    /// Whether a match of a `pattern` detector reaches its `min_count` within its window.
-    fn fires(&mut self, detector: &DetectorName) -> bool {
-        let Some((min_count, window)) = self.threshold(detector) else { return true };
-        let now = self.memory.watched;
-        let matches = self.memory.matches.entry(detector.clone()).or_default();
-        matches.push(now);
-        matches.retain(|at| window.is_zero() || now.since(*at) <= window);
-        if matches.len() < min_count {
-            return false;
-        }
-        matches.clear();
-        true
-    }
-
-    /// Matches that were only counted also lead up to `min_count`.
-    fn count_matches(&mut self, detector: &DetectorName, count: u64) {
-        if let Some((min_count, _)) = self.threshold(detector) {
-            let now = self.memory.watched;
-            let room = usize::try_from(count).unwrap_or(usize::MAX).min(min_count.saturating_sub(1));
-            let matches = self.memory.matches.entry(detector.clone()).or_default();
-            matches.extend(std::iter::repeat_n(now, room));
-            let surplus = matches.len().saturating_sub(min_count.saturating_sub(1));
-            matches.drain(..surplus);
-        }
-    }
-
-    fn threshold(&self, name: &DetectorName) -> Option<(usize, Duration)> {
-        self.config.detectors.iter().find(|detector| detector.name == *name).and_then(|detector| match detector.what {
-            What::Pattern { min_count, window, .. } if min_count > 1 => {
-                Some((usize::try_from(min_count).unwrap_or(usize::MAX), window))
-            }
-            What::Rate { count, window, .. } => Some((usize::try_from(count).unwrap_or(usize::MAX), window)),
-            _ => None,
-        })
     }
 
     /// Remembers the newest detection of a class that explains an end, should one follow. One is printed with each retry:
@@ -459,24 +446,6 @@ impl State {
             let since = Watched::from_millis(now.millis().saturating_sub(millis(silence)));
             let silent = self.live.take_silent(since);
             fx.list.extend((!silent.is_empty()).then_some(Effect::FlushSilence(silent)));
-        }
-    }
-
-    pub(super) fn stall_deadline(&self) -> Option<Watched> {
-        let watching = self.memory.phase == Phase::Up && self.unseen.is_none();
-        watching.then(|| self.stalls.iter().filter_map(|stall| stall.deadline()).min()).flatten()
-    }
-
-    /// Stalls are judged only where all output has been read.
-    pub(super) fn judge_stalls(&mut self, fx: &mut Effects) {
-        if self.memory.phase != Phase::Up || self.unseen.is_some() || !self.live.all_caught_up() {
-            return;
-        }
-        let Some(child) = self.child_no() else { return };
-        let now = self.memory.watched;
-        let due: Vec<_> = self.stalls.iter_mut().filter_map(|stall| stall.due(now)).collect();
-        for detection in due {
-            self.detected(detection, None, child, fx);
         }
     }
 }

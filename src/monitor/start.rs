@@ -127,7 +127,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
     if let Some(run) = memory.run.as_ref().filter(|_| setup.only.is_some() && config.process.command.is_empty()) {
         config.process.command.clone_from(&run.command);
     }
-    let set = Arc::new(DetectorSet::compile(&config.detectors)?);
+    let set = Arc::new(DetectorSet::with_phases(&config.detectors, &config.phases)?);
     let mut talk = Talk::new(setup.terminal, &layout.sentry_log(), config.retention.max_log_bytes, setup.quiet);
     for trouble in &troubles {
         talk.say(Level::Error, trouble, now.utc);

@@ -7,7 +7,7 @@ use super::live::LiveStreams;
 use super::looks::Looks;
 use super::memory::{ChildFacts, Memory, Phase, Progress};
 use super::todo::TodoId;
-use crate::config::{Config, OnTerminate, What};
+use crate::config::{Config, OnTerminate};
 use crate::detect::StallClock;
 use crate::ids::{ChildNo, DetectorName};
 use crate::time::{Mono, Now, Utc, Watched};
@@ -39,6 +39,10 @@ pub struct State {
     pub(super) arrivals_before: u64,
     pub(super) stalls: Vec<StallClock>,
     pub(super) looks: Looks,
+    /// Looks at the streams so far: each wait ends with one.
+    pub(super) stream_looks: u64,
+    /// A stall is due, and was so at this number of looks.
+    pub(super) suspected: Option<u64>,
     pub(super) metrics: BTreeMap<DetectorName, VecDeque<String>>,
     pub(super) unseen: Option<(Watched, String)>,
     pub(super) in_flight: BTreeSet<TodoId>,
@@ -78,6 +82,8 @@ impl State {
                 .map_or(0, |gathering| gathering.arrived.iter().max().map_or(0, |last| last.saturating_add(1))),
             stalls: Vec::new(),
             looks: Looks::default(),
+            stream_looks: 0,
+            suspected: None,
             metrics: BTreeMap::new(),
             unseen: None,
             in_flight: BTreeSet::new(),
@@ -126,20 +132,6 @@ impl State {
             OnTerminate::Auto => OnTerminate::Detach,
             chosen @ (OnTerminate::Detach | OnTerminate::Stop) => chosen,
         }
-    }
-
-    /// Stall clocks start anew with each child, and with each monitor.
-    pub(super) fn rearm_stalls(&mut self) {
-        let now = self.memory.watched;
-        let child = self.child_no().unwrap_or(ChildNo(0));
-        self.stalls = self
-            .config
-            .detectors
-            .iter()
-            .filter(|detector| matches!(detector.what, What::Stall { .. }))
-            .filter_map(|detector| StallClock::new(detector, child.stream(), now))
-            .collect();
-        self.metrics.clear();
     }
 
     pub(super) fn remember_metric(&mut self, detector: &DetectorName, value: &str) {

@@ -122,6 +122,21 @@ pub struct LookStatus {
     pub failed_in_a_row: u32,
 }
 
+/// How long a stall detector lets nothing happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StallStatus {
+    /// The limit in effect, milliseconds; 0 is none.
+    pub limit_ms: u64,
+    /// It is learned from this run; `false`: it is the configured one, or too little has been seen.
+    pub learned: bool,
+    /// Healthy pauses seen; of a configured limit too.
+    pub pauses: u32,
+    /// The longest of them.
+    pub longest_pause_ms: u64,
+    /// An excepted phase is on: the clock rests.
+    pub resting: bool,
+}
+
 /// An incident in a few words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentStatus {
@@ -214,6 +229,12 @@ pub struct StateFile {
     /// The last looks, of detectors that look.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub probes: BTreeMap<DetectorName, LookStatus>,
+    /// Stall detectors.
+    #[serde(default)]
+    pub stalls: BTreeMap<DetectorName, StallStatus>,
+    /// Phases (`phases` of the configuration) that the child is in.
+    #[serde(default)]
+    pub in_phases: Vec<crate::ids::PhaseName>,
     /// The child's own output and the first 16 others by name.
     pub streams: BTreeMap<StreamId, StreamStatus>,
     /// All streams together.

@@ -25,8 +25,10 @@ impl State {
         self.utc = now.utc;
         self.before_step = TodoId(self.memory.last_todo);
         self.clock.advance(&mut self.memory.watched, now.mono);
+        // Nothing else has happened that is yet to be weighed.
+        let idle = matches!(event, Event::Woke);
         self.take(event, &mut fx);
-        self.pass_time(&mut fx);
+        self.pass_time(idle, &mut fx);
         self.try_todos(&mut fx);
         self.leave_when_over(&mut fx);
         fx.changed = std::mem::take(&mut self.touched);
@@ -38,6 +40,7 @@ impl State {
         let now = self.memory.watched;
         let wait = self.deadlines().min().map_or(longest, |deadline| deadline.since(now).min(longest));
         self.clock.plan(wait);
+        self.stream_looks += 1;
         wait
     }
 
@@ -58,9 +61,12 @@ impl State {
     }
 
     /// Everything that happens because time has passed.
-    fn pass_time(&mut self, fx: &mut Effects) {
+    fn pass_time(&mut self, idle: bool, fx: &mut Effects) {
+        self.expire_phases();
         self.flush_silent_streams(fx);
-        self.judge_stalls(fx);
+        if idle {
+            self.judge_stalls(fx);
+        }
         self.look_when_due(fx);
         self.settle_when_quiet(fx);
         self.start_when_cooled(fx);
@@ -74,6 +80,7 @@ impl State {
             self.silence_deadline(),
             self.stall_deadline(),
             self.look_deadline(),
+            self.phase_deadline(),
             self.settle_deadline(),
             self.cooling_deadline(),
             self.verify_deadline(),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Palette, clean, one_line};
-use crate::detect::{Detection, Language, Severity, Trace, TraceFrame};
+use crate::detect::{Detection, Language, Role, Severity, Trace, TraceFrame};
 
 /// One line of `sentry scan --json`.
 #[derive(Debug, Serialize)]
@@ -37,6 +37,15 @@ pub struct DetectionJson<'a> {
     pub in_app_top: Option<usize>,
     /// Types of the causes, nearest first.
     pub cause_chain: &'a [String],
+    /// Name of the known failure class; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<&'a str>,
+    /// What it means for the other failures around it: `root`, `confirmation`, `cascade`, `diagnostic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// It explains an end and is no failure of a program that goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub only_if_ended: bool,
     /// Groups of the regular expression, and what a prefix says (`rank`).
     pub captures: &'a BTreeMap<String, String>,
 }
@@ -58,6 +67,9 @@ pub fn json<'a>(file: &'a str, detection: &'a Detection) -> DetectionJson<'a> {
         frames: trace.map_or(&[], |trace| trace.frames.as_slice()),
         in_app_top: trace.and_then(|trace| trace.in_app_top),
         cause_chain: trace.map_or(&[], |trace| trace.cause_chain.as_slice()),
+        class: detection.class.as_ref().map(|class| class.name.as_str()),
+        role: detection.class.as_ref().map(|class| class.role.as_str()),
+        only_if_ended: detection.class.as_ref().is_some_and(|class| class.only_if_ended),
         captures: &detection.captures,
     }
 }
@@ -79,7 +91,9 @@ pub fn text(source: &str, detection: &Detection, palette: Palette) -> String {
         Severity::Error | Severity::Critical => palette.bad(severity.as_str()),
     };
     let Some(trace) = trace else {
-        return format!("{place}  {word}  {detector}  {}\n", one_line(message));
+        let role = detection.class.as_ref().map(|class| class.role).filter(|role| *role != Role::Root);
+        let role = role.map_or(String::new(), |role| format!(" ({})", role.as_str()));
+        return format!("{place}  {word}  {detector}{role}  {}\n", one_line(message));
     };
     // Only the first line: the whole message may have hundreds.
     let first_line = one_line(trace.message.lines().next().unwrap_or_default());

@@ -2,6 +2,7 @@
 
 pub mod analysis;
 pub mod backtest;
+pub mod catalogue;
 pub mod checks;
 mod clean;
 pub mod detections;

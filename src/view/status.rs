@@ -11,6 +11,7 @@ use crate::config::command_line;
 use crate::detect::Severity;
 use crate::detect::exit_code::describe;
 use crate::heal::verdict::Verdict;
+use crate::ids::PhaseName as PhaseOfWork;
 use crate::monitor::status::{ChildStatus, IncidentStatus, PhaseName, ProcessIdentity, RestartStatus, StateFile};
 use crate::time::Utc;
 
@@ -150,6 +151,17 @@ impl StatusView {
         // Of a child that is gone nobody asks any more.
         for (detector, look) in state.probes.iter().filter(|_| self.child == Life::Alive) {
             page.field("probe", &looks::line(detector, look, self.now, palette));
+        }
+        for (detector, stall) in state.stalls.iter().filter(|(_, stall)| stall.learned) {
+            let [limit, longest] =
+                [stall.limit_ms, stall.longest_pause_ms].map(|millis| words::duration(Duration::from_millis(millis)));
+            let pauses = words::count(u64::from(stall.pauses), "pause");
+            let what = format!("{detector}: after {limit}, learned from {pauses} of at most {longest}");
+            page.field("stall", &one_line(&what));
+        }
+        if !state.in_phases.is_empty() {
+            let names: Vec<&str> = state.in_phases.iter().map(PhaseOfWork::as_str).collect();
+            page.field("phase", &one_line(&names.join(", ")));
         }
         for warning in &state.warnings {
             page.field("warning", &palette.warn(one_line(warning)));
@@ -361,7 +373,7 @@ mod tests {
     use super::*;
     use crate::detect::ending::{Ending, Exit, OutOfMemory};
     use crate::ids::{AttemptNo, ChildNo, DetectorName, IncidentId, RunId};
-    use crate::monitor::status::{PendingStatus, SCHEMA};
+    use crate::monitor::status::{PendingStatus, SCHEMA, StallStatus};
 
     const NOW: Utc = Utc::from_millis(1_795_262_096_789);
 
@@ -419,6 +431,8 @@ mod tests {
             env_overlay: BTreeMap::from([("BATCH_SIZE".to_owned(), "4".to_owned())]),
             detectors: BTreeMap::new(),
             probes: BTreeMap::new(),
+            stalls: BTreeMap::new(),
+            in_phases: Vec::new(),
             streams: BTreeMap::new(),
             stream_totals: crate::monitor::status::StreamTotals::default(),
             incidents: vec![
@@ -451,6 +465,22 @@ mod tests {
 
     fn text(view: &StatusView) -> String {
         view.text(100, Palette::plain())
+    }
+
+    #[test]
+    fn what_was_learned_and_where_the_work_is() {
+        let mut state = state(PhaseName::Up, "the child", None);
+        let learned =
+            StallStatus { limit_ms: 300_000, learned: true, pauses: 1200, longest_pause_ms: 40_000, resting: true };
+        let fixed = StallStatus { learned: false, ..learned.clone() };
+        state.stalls = BTreeMap::from([(DetectorName::new("quiet"), learned), (DetectorName::new("fixed"), fixed)]);
+        state.in_phases = vec![PhaseOfWork::new("checkpoint")];
+        let text = text(&view(state, Some(100), Life::Alive));
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("stall") || line.contains("phase")).collect();
+        assert_eq!(
+            lines,
+            ["  stall      quiet: after 5 m, learned from 1,200 pauses of at most 40 s", "  phase      checkpoint"]
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod languages;
 mod life;
 mod logs;
 mod looks;
+mod metrics;
 mod output;
 mod rules;
 mod verdicts;

@@ -35,7 +35,7 @@ pub fn propose(listing: &Listing) -> Proposal {
     found.java();
     found.slurm();
     found.docker();
-    found.patterns();
+    found.packs();
     found.snapshots();
     found.finish()
 }

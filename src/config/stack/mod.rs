@@ -2,11 +2,11 @@
 
 mod container;
 mod finder;
-mod patterns;
+mod packs;
 mod proposal;
 mod python;
 #[cfg(test)]
 mod tests;
 
 pub use finder::{propose, wants};
-pub use proposal::{ExtraDetector, ExtraRule, Listing, MAX_FILE, Proposal, Variable};
+pub use proposal::{ExtraRule, Listing, MAX_FILE, PackChoice, Proposal, Variable};

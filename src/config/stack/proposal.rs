@@ -26,8 +26,8 @@ pub struct Proposal {
     pub env: Vec<Variable>,
     /// Globs for `config_snapshots`.
     pub snapshots: Vec<String>,
-    /// Detectors beyond the built-in ones.
-    pub detectors: Vec<ExtraDetector>,
+    /// Packs of the catalogue; empty is all of them.
+    pub packs: Vec<PackChoice>,
     /// Rules.
     pub rules: Vec<ExtraRule>,
     /// What a person should know.
@@ -45,16 +45,12 @@ pub struct Variable {
     pub why: &'static str,
 }
 
-/// A pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExtraDetector {
-    /// Name.
-    pub name: &'static str,
-    /// Expression.
-    pub regex: &'static str,
-    /// Severity.
-    pub severity: &'static str,
-    /// What it is for.
+/// A pack of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackChoice {
+    /// Its name.
+    pub pack: &'static str,
+    /// Why it was chosen.
     pub why: &'static str,
 }
 

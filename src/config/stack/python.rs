@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use super::finder::Finder;
-use super::proposal::{ExtraDetector, ExtraRule, Variable};
+use super::proposal::{ExtraRule, Variable};
 
 impl Finder<'_> {
     pub(super) fn python(&mut self) {
@@ -68,29 +68,10 @@ impl Finder<'_> {
     }
 
     fn machine_learning(&mut self, scripts: &[&str]) {
-        let Ok(library) = Regex::new(
-            r"(?m)^\W*(?:import |from )?(torch|tensorflow|jax|transformers|lightning|pytorch.lightning|keras|deepspeed)\b",
-        ) else {
-            return;
-        };
         let told = ["pyproject.toml", "setup.cfg"]
             .into_iter()
             .chain(self.names().filter(|name| name.starts_with("requirements")));
         let texts: Vec<&str> = told.chain(scripts.iter().copied()).map(|name| self.text(name)).collect();
-        if texts.iter().any(|text| library.is_match(text)) {
-            self.proposal.detectors.push(ExtraDetector {
-                name: "collective",
-                regex: r"NCCL.*(?:error|timed? ?out)|Watchdog caught collective operation timeout|ncclSystemError|ncclInternalError",
-                severity: "error",
-                why: "GPUs that lost each other: usually the machine or the network, and a restart helps.",
-            });
-            self.proposal.rules.push(ExtraRule {
-                name: "collective_restart",
-                when: "{detector: collective}",
-                action: "restart",
-                why: "Nothing to repair in the program: start again.",
-            });
-        }
         let Ok(batch) =
             Regex::new(r#"(?:environ\.get|getenv|environ\.setdefault)\(\s*["']BATCH_SIZE["']\s*,\s*["']?(\d{1,9})"#)
         else {

@@ -73,72 +73,49 @@ fn training_run_gets_its_rules() {
         (".env", ""),
     ]));
     let names: Vec<&str> = found.rules.iter().map(|rule| rule.name).collect();
-    assert_eq!(names, ["oom_halve_batch", "collective_restart"]);
+    assert_eq!(names, ["oom_halve_batch"]);
     assert_eq!(found.snapshots, [".env", "requirements.txt", "configs/**/*.yaml"]);
     assert_eq!(
         found.env.iter().map(|v| format!("{}={}", v.name, v.value)).collect::<Vec<_>>(),
         ["PYTHONUNBUFFERED=1", "BATCH_SIZE=${BATCH_SIZE:-8}"]
     );
     let (config, warnings) = read(&template::render(&found));
-    assert_eq!((config.rules.len(), config.detectors.len(), warnings), (2, 5, 0));
+    assert_eq!((config.rules.len(), config.own_detectors().count(), warnings), (1, 4, 0));
     assert_eq!(config.process.env.get("BATCH_SIZE").map(String::as_str), Some("8"));
 }
 
 #[test]
-fn detectors_of_stacks() {
+fn packs_of_stacks() {
     const SBATCH: &str = "#SBATCH -N 1\nsrun ./fit\n";
+    const DDP: &str = "import torch\nfrom torch.distributed import init_process_group\n";
     let rows: &[Row] = &[
-        ("python", &[("train.py", "")], &["worker_killed"]),
-        ("training", &[("train.py", "import torch")], &["collective", "worker_killed"]),
-        ("node", &[("package.json", "{}")], &["node_fatal"]),
-        ("typescript", &[("package.json", "{}"), ("tsconfig.json", "{}")], &["node_fatal"]),
-        ("go", &[("go.mod", "")], &["go_fatal"]),
-        ("rust", &[("Cargo.toml", "")], &["rust_abort"]),
-        ("both java builds are one stack", &[("pom.xml", ""), ("build.gradle", "")], &["jvm_fatal"]),
-        ("slurm", &[("job.sh", SBATCH)], &["slurm_ended"]),
-        ("docker", &[("Dockerfile", "CMD [\"a\"]")], &[]),
-        ("several", &[("go.mod", ""), ("job.sh", SBATCH)], &["go_fatal", "slurm_ended"]),
+        ("nothing", &[], &[]),
+        ("python", &[("train.py", "")], &["python"]),
+        ("training", &[("train.py", "import torch")], &["python", "pytorch", "cuda"]),
+        ("training on many", &[("train.py", DDP)], &["python", "pytorch", "nccl", "cuda"]),
+        ("node", &[("package.json", "{}")], &["node"]),
+        (
+            "a service",
+            &[("package.json", r#"{"dependencies": {"express": "4", "pg": "8", "ioredis": "5"}}"#)],
+            &["node", "http", "database"],
+        ),
+        ("go", &[("go.mod", "")], &["go"]),
+        ("rust", &[("Cargo.toml", "")], &[]),
+        ("both java builds", &[("pom.xml", ""), ("build.gradle", "")], &["jvm"]),
+        ("slurm", &[("job.sh", SBATCH)], &["slurm"]),
     ];
     for (name, files, expected) in rows {
         let found = propose(&listing(files));
-        let names: Vec<&str> = found.detectors.iter().map(|detector| detector.name).collect();
-        assert_eq!(names, *expected, "{name}");
+        let names: Vec<&str> = found.packs.iter().map(|choice| choice.pack).collect();
+        let always = ["native", "storage", "kernel"];
+        let chosen: Vec<&str> = names.iter().copied().filter(|name| !always.contains(name)).collect();
+        assert_eq!(chosen, *expected, "{name}");
+        assert!(always.iter().all(|pack| names.contains(pack)), "{name}");
         let found = Proposal { command: vec!["a".to_owned()], ..found };
         let (config, warnings) = read(&template::render(&found));
-        assert_eq!((config.detectors.len(), warnings), (3 + expected.len(), 0), "{name}");
-    }
-}
-
-#[test]
-fn detectors_of_stacks_fire_on_what_is_printed() {
-    let rows = [
-        (
-            "train.py",
-            "",
-            "concurrent.futures.process.BrokenProcessPool: A process in the process pool was terminated abruptly",
-        ),
-        ("train.py", "", "RuntimeError: DataLoader worker (pid(s) 4121, 4122) exited unexpectedly"),
-        (
-            "train.py",
-            "",
-            "[2026-01-01 10:00:00 +0000] [7] [ERROR] Worker (pid:42) was sent SIGKILL! Perhaps out of memory?",
-        ),
-        ("package.json", "{}", "(node:1) UnhandledPromiseRejectionWarning: Error: no"),
-        ("package.json", "{}", "Error: listen EADDRINUSE: address already in use :::3000"),
-        ("go.mod", "", "fatal error: all goroutines are asleep - deadlock!"),
-        ("Cargo.toml", "", "thread 'main' (7) has overflowed its stack"),
-        ("pom.xml", "", "# A fatal error has been detected by the Java Runtime Environment:"),
-        (
-            "j.sh",
-            "#SBATCH -N 1",
-            "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***",
-        ),
-        ("j.sh", "#SBATCH -N 1", "srun: error: node17: task 3: Out Of Memory"),
-    ];
-    for (file, text, printed) in rows {
-        let found = propose(&listing(&[(file, text)]));
-        let fires = found.detectors.iter().any(|detector| regex::Regex::new(detector.regex).unwrap().is_match(printed));
-        assert!(fires, "{printed}");
+        assert_eq!((config.own_detectors().count(), warnings), (4, 0), "{name}");
+        let of_packs = |name: &str| config.detectors.iter().any(|detector| detector.name.as_str() == name);
+        assert_eq!(of_packs("js_heap"), names.contains(&"node"), "{name}");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config;
 use crate::config::{Stall, What};
 use crate::detect::Severity;
 use crate::detect::confine::check_pattern;
+use crate::ids::PhaseName;
 
 fn detector(name: &str, what: What) -> config::Detector {
     config::Detector { name: DetectorName::new(name), severity: Severity::Error, cooldown: Duration::ZERO, what }
@@ -30,18 +31,63 @@ fn metric(name: &str, pattern: &str) -> config::Detector {
     detector(name, What::Stall(stall))
 }
 
+fn values(name: &str, pattern: &str) -> config::Detector {
+    let metric = config::Metric {
+        regex: check_pattern(pattern).expect("valid"),
+        non_finite: true,
+        above: None,
+        below: None,
+        spike_mads: None,
+        drop_mads: None,
+        spike_ratio: None,
+        drop_ratio: None,
+        window: 200,
+        confirmations: 1,
+        confirm: Duration::ZERO,
+        warm_up: 20,
+        except: Vec::new(),
+    };
+    detector(name, What::Metric(Box::new(metric)))
+}
+
+fn phase(name: &str, begin: &str, end: Option<&str>) -> config::PhaseMarks {
+    config::PhaseMarks {
+        name: PhaseName::new(name),
+        begin: check_pattern(begin).expect("valid"),
+        end: end.map(|end| check_pattern(end).expect("valid")),
+        max: Duration::from_secs(600),
+    }
+}
+
+/// `offset line: what`.
+fn told(signals: &[Signal]) -> Vec<String> {
+    let line = |signal: &Signal| {
+        let what = match &signal.what {
+            SignalKind::Value { metric, value } => format!("{metric} {value}"),
+            SignalKind::Begin { phase } => format!("{phase} begins"),
+            SignalKind::End { phase } => format!("{phase} ends"),
+        };
+        format!("{} {}: {what}", signal.at, signal.line)
+    };
+    signals.iter().map(line).collect()
+}
+
 fn set(detectors: &[config::Detector]) -> Arc<DetectorSet> {
     Arc::new(DetectorSet::compile(detectors).expect("compiles"))
 }
 
 fn everything() -> Arc<DetectorSet> {
     static SET: LazyLock<Arc<DetectorSet>> = LazyLock::new(|| {
-        set(&[
+        let detectors = [
             pattern("error", "^ERROR: (?P<what>\\w+)"),
             pattern("end", "done$"),
             pattern("text", "a+b"),
             detector("trace", What::Traceback { languages: Vec::new() }),
-        ])
+            values("line", "line (\\d+)"),
+            values("place", "[a-z]:(\\d+)"),
+            values("percent", "^ (\\d+)%"),
+        ];
+        Arc::new(DetectorSet::with_phases(&detectors, &[phase("good", "^INFO all", Some("\\d%"))]).expect("compiles"))
     });
     Arc::clone(&SET)
 }
@@ -179,6 +225,39 @@ fn metrics_are_progress_and_not_detections() {
 }
 
 #[test]
+fn every_value_counts_when_its_line_has_ended() {
+    let metrics = [values("loss", "loss (\\S+)"), values("rate", "(?i)TOK/S (\\S+)")];
+    let set = DetectorSet::with_phases(&metrics, &[phase("save", "saving", Some("saved"))]).expect("compiles");
+    let mut scanner = scanner(&Arc::new(set), Position::START);
+    let mut seen = Vec::new();
+    for (bytes, silent) in [
+        ("tok/s 7 loss 2.5\nloss nan\r\x1b[1mloss\x1b[0m 1 loss 0", true),
+        (".5\nsaving", false),
+        ("", true),
+        (" loss 3", true),
+        (" saved\nno loss here\nloss 4", false),
+    ] {
+        seen.push(told(&scanner.feed(bytes.as_bytes()).signals));
+        if silent {
+            seen.push(told(&scanner.flush(Flush::Silence).signals));
+        }
+    }
+    seen.push(told(&scanner.flush(Flush::End).signals));
+    let expected: [&[&str]; 9] = [
+        &["0 1: rate 7", "8 1: loss 2.5", "17 2: loss NaN"],
+        &[],
+        &["30 2: loss 1", "41 2: loss 0.5"],
+        &[],
+        &["50 3: save begins"],
+        &[],
+        &[],
+        &["50 3: save ends", "57 3: loss 3"],
+        &["83 5: loss 4"],
+    ];
+    assert_eq!(seen, expected.map(|told| told.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>()));
+}
+
+#[test]
 fn endless_lines_are_cut_and_still_searched() {
     let set = everything();
     let mut scanner = scanner(&set, Position::START);
@@ -292,37 +371,48 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..40)
 }
 
-fn play(set: &Arc<DetectorSet>, text: &[u8], steps: &[Step], kill: bool) -> (Vec<Detection>, u64) {
+/// All that was said.
+#[derive(Default)]
+struct Played {
+    detections: Vec<Detection>,
+    signals: Vec<String>,
+    lines: u64,
+}
+
+impl Played {
+    fn take(&mut self, scanned: Scanned) {
+        self.signals.extend(told(&scanned.signals));
+        self.detections.extend(scanned.detections);
+        self.lines += scanned.lines;
+    }
+}
+
+fn play(set: &Arc<DetectorSet>, text: &[u8], steps: &[Step], kill: bool) -> Played {
     let mut live = scanner(set, Position::START);
-    let mut all = Vec::new();
-    let mut lines = 0;
+    let mut all = Played::default();
     let mut fed = 0;
-    let take = |scanned: Scanned, all: &mut Vec<Detection>, lines: &mut u64| {
-        all.extend(scanned.detections);
-        *lines += scanned.lines;
-    };
     for step in steps {
         match step {
             Step::Feed(length) => {
                 let end = text.len().min(fed + length);
-                take(live.feed(&text[fed..end]), &mut all, &mut lines);
+                all.take(live.feed(&text[fed..end]));
                 fed = end;
             }
-            Step::Silence => take(live.flush(Flush::Silence), &mut all, &mut lines),
+            Step::Silence => all.take(live.flush(Flush::Silence)),
             Step::Kill(_) if !kill => {}
             Step::Kill(chunk) => {
                 let at = live.position();
                 assert!(at.resume <= at.consumed && at.consumed <= fed as u64, "{at:?}");
                 live = scanner(set, at);
                 for part in text[usize::try_from(at.resume).expect("small")..fed].chunks(*chunk) {
-                    take(live.feed(part), &mut all, &mut lines);
+                    all.take(live.feed(part));
                 }
             }
         }
     }
-    take(live.feed(&text[fed..]), &mut all, &mut lines);
-    take(live.flush(Flush::End), &mut all, &mut lines);
-    (all, lines)
+    all.take(live.feed(&text[fed..]));
+    all.take(live.flush(Flush::End));
+    all
 }
 
 proptest! {
@@ -388,11 +478,19 @@ fn die_and_compare(text: Vec<u8>, steps: &[Step]) -> Result<(), TestCaseError> {
     let set = everything();
     let undisturbed = play(&set, &text, steps, false);
     let killed = play(&set, &text, steps, true);
-    prop_assert_eq!(brief(&killed.0), brief(&undisturbed.0));
-    prop_assert_eq!(&killed.0, &undisturbed.0);
-    prop_assert_eq!(killed.1, undisturbed.1);
+    prop_assert_eq!(brief(&killed.detections), brief(&undisturbed.detections));
+    prop_assert_eq!(&killed.detections, &undisturbed.detections);
+    prop_assert_eq!(killed.lines, undisturbed.lines);
+    prop_assert_eq!(&killed.signals, &undisturbed.signals);
+    let whole = play(&set, &text, &[], false);
+    let mut values = [&undisturbed.signals, &whole.signals]
+        .map(|told| told.iter().filter(|told| !told.ends_with('s')).collect::<Vec<_>>());
+    // A value is told when its line has ended, whatever else was told of the line before.
+    values.iter_mut().for_each(|told| told.sort());
+    prop_assert_eq!(&values[0], &values[1]);
     if !steps.iter().any(|step| matches!(step, Step::Silence)) {
-        prop_assert_eq!(&undisturbed.0, &scan_all(&set, &text), "cuts do not matter");
+        prop_assert_eq!(&undisturbed.detections, &whole.detections, "cuts do not matter");
+        prop_assert_eq!(&undisturbed.signals, &whole.signals);
     }
     Ok(())
 }

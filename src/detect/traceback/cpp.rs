@@ -7,15 +7,36 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::cpp_check::{self, Check};
+use super::cpp_crash::{self, Crash};
+use super::cpp_stack::parse_frame;
 use super::cpp_valgrind::Valgrind;
 use super::in_app::is_app;
-use super::lex::pattern;
+use super::lex::{begins_record, pattern};
 use super::{Grammar, Next, OpenTrace, Reading};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace, TraceFrame};
 
 /// Lines of a sanitizer's report that may be no frame, title or table row in a row.
 const MAX_HELD: usize = 8;
+
+/// The lines of sanitizers, of valgrind and of aborts.
+const STARTERS: &[&str] = &[
+    r"==[0-9]+==\s*ERROR: [A-Za-z]+Sanitizer",
+    r"WARNING: (?:Thread|Memory)Sanitizer: ",
+    r":[0-9]+:[0-9]+: runtime error: ",
+    r": Assertion [`'].*' failed\.",
+    r": Assertion failed: ",
+    r"Assertion failed: .*, file ",
+    r"\(\): (?:double free|invalid (?:pointer|size|next size)|corrupted|memory corruption|unaligned|chunks? )",
+    r"corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks)",
+    r"\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*",
+    r"terminate called (?:after throwing|without an active|recursively)",
+    r"libc\+\+abi: ",
+    "==[0-9]+==    at 0x",
+    r"^Fatal glibc error: ",
+    "==[0-9]+== ---Thread-Announcement---",
+];
 
 /// The grammar.
 pub(super) struct Cpp;
@@ -26,20 +47,9 @@ impl Grammar for Cpp {
     }
 
     fn starters(&self) -> &'static [&'static str] {
-        &[
-            r"==[0-9]+==\s*ERROR: [A-Za-z]+Sanitizer",
-            r"WARNING: (?:Thread|Memory)Sanitizer: ",
-            r":[0-9]+:[0-9]+: runtime error: ",
-            r": Assertion [`'].*' failed\.",
-            r": Assertion failed: ",
-            r"Assertion failed: .*, file ",
-            r"\(\): (?:double free|invalid (?:pointer|size|next size)|corrupted|memory corruption|unaligned|chunks? )",
-            r"corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks)",
-            r"\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*",
-            r"terminate called (?:after throwing|without an active|recursively)",
-            r"libc\+\+abi: ",
-            "==[0-9]+==    at 0x",
-        ]
+        static ALL: LazyLock<Vec<&'static str>> =
+            LazyLock::new(|| [STARTERS, cpp_crash::STARTERS, cpp_check::STARTERS].concat());
+        &ALL
     }
 
     fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
@@ -50,28 +60,55 @@ impl Grammar for Cpp {
         if let Some(valgrind) = Valgrind::open(before, line) {
             return Some(Box::new(valgrind));
         }
+        if let Some(check) = Check::open(line) {
+            return Some(Box::new(check));
+        }
+        if let Some(crash) = Crash::open(before, line) {
+            return Some(Box::new(crash));
+        }
         let abort = abort(text)?;
-        let terminates = text.starts_with("terminate called after");
-        Some(Box::new(Abort { trace: abort, line: line.number, terminates }))
+        let terminates = text.starts_with("terminate called after") || text.contains("uncaught exception of type");
+        Some(Box::new(Abort { trace: abort, line: line.number, terminates, more: Vec::new() }))
     }
 }
+
+/// Most lines of an exception's message that are waited through for the stack that some exceptions carry in it.
+const MESSAGE_LINES: usize = 16;
 
 /// One line that tells of an abort; an unhandled exception's message follows on the next.
 struct Abort {
     trace: Trace,
     line: u64,
     terminates: bool,
+    /// Lines of the message that only a stack would confirm.
+    more: Vec<String>,
 }
 
 impl OpenTrace for Abort {
     fn push(&mut self, line: &TextLine) -> Next {
-        let Some(what) = line.text.strip_prefix("  what():").filter(|_| self.terminates) else { return Next::End };
-        self.trace.message = what.trim().to_owned();
-        self.terminates = false;
+        if let Some(what) = line.text.strip_prefix("  what():").filter(|_| self.terminates && self.more.is_empty()) {
+            self.trace.message = what.trim().to_owned();
+            return Next::Take;
+        }
+        let lines = self.more.len();
+        if !self.terminates || lines >= MESSAGE_LINES || begins_record(&line.text) {
+            return Next::End;
+        }
+        // `c10::Error` has its stack in the message.
+        let Some(frame) = parse_frame(&line.text).filter(|_| line.text.starts_with("frame #")) else {
+            self.more.push(line.text.clone());
+            return Next::Hold;
+        };
+        for more in self.more.drain(..) {
+            self.trace.message.push('\n');
+            self.trace.message.push_str(&more);
+        }
+        self.trace.frames.push(frame);
         Next::Take
     }
 
-    fn finish(self: Box<Self>) -> Option<Reading> {
+    fn finish(mut self: Box<Self>) -> Option<Reading> {
+        self.trace.in_app_top = cpp_crash::top(&self.trace.frames);
         Some(Reading { trace: self.trace, first_line: self.line, last_line: None })
     }
 }
@@ -85,7 +122,7 @@ fn abort(text: &str) -> Option<Trace> {
     static MUSL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(Assertion failed: .*) \((\S+): ([^:]+): (\d+)\)$"));
     static GLIBC: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"^(?:(?:malloc|free|realloc|calloc|munmap_chunk|malloc_consolidate|_int_malloc|_int_free|tcache_thread_shutdown)\(\): .+|corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks).*|\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*.*)$",
+            r"^(?:(?:malloc|free|realloc|calloc|munmap_chunk|malloc_consolidate|_int_malloc|_int_free|tcache_thread_shutdown)\(\): .+|corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks).*|Fatal glibc error: .*|\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*.*)$",
         )
     });
     static TERMINATE: LazyLock<Regex> = LazyLock::new(|| {
@@ -168,6 +205,15 @@ impl Sanitizer {
         Self { trace, first_line, held: 0, kind, summary: false, first_stack: None }
     }
 
+    /// Learns the class of an error that the first line only describes: `AddressSanitizer: bad-free a.cc:3 in free`.
+    fn name_from(&mut self, summary: &str) {
+        let described = self.trace.exception.as_deref().is_some_and(|name| name.ends_with("Sanitizer"));
+        let class = summary.split_once(": ").and_then(|(_, rest)| rest.split(' ').next());
+        if let Some(class) = class.filter(|class| described && class.contains('-') && !class.contains(['/', '.'])) {
+            self.trace.exception = Some(class.to_owned());
+        }
+    }
+
     fn take(&mut self) -> Next {
         self.held = 0;
         Next::Take
@@ -205,8 +251,9 @@ impl OpenTrace for Sanitizer {
         if self.kind == Kind::Warning && is_rule(text) {
             return Next::TakeAndEnd;
         }
-        if text.starts_with("SUMMARY: ") {
+        if let Some(summary) = text.strip_prefix("SUMMARY: ") {
             self.summary = true;
+            self.name_from(summary);
             return self.take();
         }
         if is_table(text) || (is_title(text) && !self.summary) {

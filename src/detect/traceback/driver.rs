@@ -371,6 +371,8 @@ fn to_text(line: &RawLine<'_>) -> TextLine {
     let text = text.trim_end_matches(['\r', '\n']);
     let text = text.rsplit('\r').next().unwrap_or(text);
     let text = json::unwrap_container_line(text).unwrap_or_else(|| text.to_owned());
+    // rsyslog escapes control characters.
+    let text = if text.contains("#011") { text.replace("#011", "\t") } else { text };
     TextLine { number: line.number, start: line.start, end: line.end, text }
 }
 
@@ -464,6 +466,18 @@ mod tests {
             ("behind a progress bar", format!("50%|##  | 1/2 [00:01]{KEY_ERROR}"), &["1-4 KeyError: 0 (1 frames)"]),
             ("behind a carriage return", format!("50%\r{KEY_ERROR}"), &["1-4 KeyError: 0 (1 frames)"]),
             ("docker's json-file", json(KEY_ERROR), &["1-4 KeyError: 0 (1 frames)"]),
+            (
+                "go test -json",
+                ["panic: boom", "", "goroutine 1 [running]:", "main.f()", "\t/a/main.go:3 +0x1"]
+                    .map(|l| format!("{{\"Time\":\"2026-11-21T16:03:53Z\",\"Action\":\"output\",\"Output\":{:?}}}", format!("{l}\n")))
+                    .join("\n"),
+                &["1-5 panic: boom (1 frames)"],
+            ),
+            (
+                "rsyslog's tabs",
+                "n7 shop[4]: panic: boom\nn7 shop[4]: \nn7 shop[4]: goroutine 1 [running]:\nn7 shop[4]: main.f()\nn7 shop[4]: #011/a/main.go:3 +0x1\n".to_owned(),
+                &["1-5 panic: boom (1 frames)"],
+            ),
             (
                 "another rank's lines do not end it",
                 KEY_ERROR.replace("    d[0]", "[rank1]: step 3\n    d[0]"),

@@ -1,22 +1,21 @@
 //! Stack traces of Go: panics and runtime throws with their goroutines, race reports, and the bare stacks of loggers.
 //!
-//! The formats are those of `runtime/traceback.go`, `runtime/panic.go`, ThreadSanitizer's Go reports, `pkg/errors` (`%+v`),
-//! zap's console encoder and Gin's recovery.
+//! The formats are those of `runtime/traceback.go`, `runtime/panic.go`, ThreadSanitizer's Go reports, `pkg/errors` (`%+v`) and
+//! its successors, zap's console encoder, Gin's and chi's recovery. `go_lines` knows the lines, `go_open` reads a trace on,
+//! `go_testify` reads testify's reports.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::lex::{begins_record, frame, group, indent, line_number, pattern, sounds_bad};
-use super::{Grammar, Next, OpenTrace, Reading, TextLine};
-use crate::detect::{Language, Trace, TraceFrame};
-
-/// Most lines of a panic's message that are waited through for its goroutine.
-const MESSAGE_LINES: usize = 60;
-/// The same where the line with the panic is a logger's.
-const LOGGED_MESSAGE_LINES: usize = 4;
-/// Most lines of a request that Gin prints above its stack.
-const REQUEST_LINES: usize = 40;
+use super::go_lines::{
+    FileLine, bare_function, is_ahead_of_throw, is_goroutine, located_function, margin, past_margin, record_text,
+};
+use super::go_open::{LOGGED_MESSAGE_LINES, MESSAGE_LINES, Open, Place};
+use super::go_testify::Testify;
+use super::lex::{begins_record, group, pattern, sounds_bad};
+use super::{Grammar, OpenTrace, TextLine};
+use crate::detect::Language;
 
 /// The grammar of Go's stack traces.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,12 +29,16 @@ impl Grammar for Go {
     fn starters(&self) -> &'static [&'static str] {
         &[
             r"\bpanic: ",
-            r"^fatal error: ",
-            r"^SIG[A-Z]+: ",
-            r"\bgoroutine \d+ .*\]:",
-            r"^\s+\S+\.go:\d+",
+            r"\bfatal error: ",
+            r"\bSIG(?:QUIT|ABRT|SEGV|BUS|FPE|ILL|TRAP|SYS|TERM|HUP|INT): ",
+            r"\bgoroutine \d+ .*[\]}]:",
+            r"^[\s|]+\S+\.go:\d+",
             "WARNING: DATA RACE",
             "panic recovered:",
+            r"Error Trace:\s",
+            r"\.go:\d+ (?:\(0x[0-9a-f]+\)|\S+\(\))$",
+            // A stack inside a quoted text.
+            r"\\n\\t\S+?\.go:\d+",
         ]
     }
 
@@ -48,8 +51,16 @@ impl Grammar for Go {
         } else if text.trim_end().ends_with("WARNING: DATA RACE") {
             let rule = before.last().filter(|rule| rule.text.starts_with("====="));
             Open::new(Some("DATA RACE"), String::new(), rule.unwrap_or(line).number, Place::Race)
-        } else if let Some(file) = FileLine::parse(text) {
-            of_bare_stack(before, &file)?
+        } else if text.contains("Error Trace:") {
+            return Some(Box::new(Testify::open(before, line)?));
+        } else if let Some(file) = FileLine::parse_address(text) {
+            of_addresses(before, &file)?
+        } else if let Some((file, function)) =
+            located_function(past_margin(text, margin(text))?).or_else(|| located_function(text))
+        {
+            of_located(before, line, &file, function)?
+        } else if FileLine::parse(text).is_some() {
+            of_bare_stack(before, text)?
         } else {
             of_message(before, line)?
         };
@@ -63,10 +74,7 @@ fn of_message(before: &[TextLine], line: &TextLine) -> Option<Open> {
     static LOGGED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpanic: (.*)$"));
     if let Some(found) = LABEL.captures(&line.text) {
         // What the runtime says ahead of a throw: `runtime: goroutine stack exceeds 1000000000-byte limit`.
-        let ahead = before
-            .iter()
-            .rev()
-            .take_while(|l| l.text.starts_with("runtime: ") || l.text.starts_with("unexpected fault"));
+        let ahead = before.iter().rev().take_while(|l| is_ahead_of_throw(&l.text));
         let first = ahead.last().unwrap_or(line).number;
         let message = without_recovered(group(&found, 2)).to_owned();
         return Some(Open::new(Some(group(&found, 1)), message, first, Place::Message(MESSAGE_LINES)));
@@ -78,8 +86,9 @@ fn of_message(before: &[TextLine], line: &TextLine) -> Option<Open> {
 
 /// A goroutine's header without a panic: a recovered panic that a logger reports, or a stack printed on purpose.
 fn of_goroutine(before: &[TextLine], line: &TextLine) -> Open {
-    static PANIC: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"(?i)\bpanic(?:ked|king)?\b[^:]*?(?: serving \S+)?(?: recovered)?[:\]] ?(.*)$"));
+    static PANIC: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?i)\b(?:panic(?:ked|king)?|recovered)\b[^:]*?(?: serving \S+)?(?: recovered)?[:\]] ?(.*)$")
+    });
     let same_line =
         line.text.rfind("goroutine ").and_then(|at| line.text.get(..at)).map(str::trim_end).unwrap_or_default();
     let (head, first) = match before.last() {
@@ -92,19 +101,81 @@ fn of_goroutine(before: &[TextLine], line: &TextLine) -> Open {
             let message = group(&found, 1).split(" goroutine ").next().unwrap_or_default();
             Open::new(Some("panic"), without_recovered(message).to_owned(), first, Place::Stack)
         }
+        None if sounds_bad(head) || is_klog_error(head) => {
+            let message = record_text(head).trim_end_matches(|c: char| c.is_whitespace() || ",:;=-".contains(c));
+            let message = ["stack trace", "stacktrace", "stack"].iter().find_map(|label| message.strip_suffix(label));
+            let message = message.unwrap_or(record_text(head)).trim_end_matches([',', ' ', ';', '(', '[']);
+            Open::new(None, message.to_owned(), line.number, Place::Stack)
+        }
         None => Open::new(None, String::new(), line.number, Place::Stack),
     }
 }
 
-/// A stack without goroutine: function, then file, under a log record (zap) or a message (`pkg/errors`).
-fn of_bare_stack(before: &[TextLine], file: &FileLine) -> Option<Open> {
-    let (function, above) = before.split_last()?;
-    let name = bare_function(&function.text)?;
-    let head = above.last().filter(|head| is_bare_head(&head.text));
-    let message = head.map(|head| logged_message(&head.text)).unwrap_or_default();
-    let mut open = Open::new(None, message, head.unwrap_or(function).number, Place::Bare);
-    open.frame(file, Some(name));
+/// Places with addresses below a line with type and message: go-errors' `ErrorStack`.
+fn of_addresses(before: &[TextLine], file: &FileLine<'_>) -> Option<Open> {
+    static TYPED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\*?(?:[\w./-]+/)?[A-Za-z_]\w*\.\w+) (.*)$"));
+    let head = before.last().filter(|head| is_bare_head(&head.text))?;
+    let typed = TYPED.captures(&head.text).map(|found| (group(&found, 1), group(&found, 2)));
+    let (exception, message) = typed.map_or((None, record_text(&head.text)), |(name, rest)| (Some(name), rest));
+    let mut open = Open::new(exception, message.to_owned(), head.number, Place::Addresses);
+    open.frame(file, None);
     Some(open)
+}
+
+/// Function and place on one line below a message: eris, tracerr, oops.
+fn of_located(before: &[TextLine], line: &TextLine, file: &FileLine<'_>, function: &str) -> Option<Open> {
+    let near = before.last().filter(|head| is_bare_head(&head.text))?;
+    // oops repeats the messages in its list of stacks; the report begins further up.
+    let oops =
+        before.iter().rev().find(|above| above.text.starts_with("Oops: ")).filter(|_| line.text.contains("--- at "));
+    let head = oops.unwrap_or(near);
+    let message = record_text(&head.text).trim_start();
+    let message = message.strip_prefix("Oops: ").unwrap_or(message);
+    let mut open = Open::new(None, message.to_owned(), head.number, Place::Bare);
+    open.located = true;
+    open.confirmed = line.text.contains("--- at ");
+    open.frame(file, Some(function));
+    Some(open)
+}
+
+/// A stack without goroutine: function, then file, under a log record (zap) or a message (`pkg/errors`).
+fn of_bare_stack(before: &[TextLine], text: &str) -> Option<Open> {
+    let (function, above) = before.split_last()?;
+    let margin = margin(&function.text);
+    let name = bare_function(past_margin(&function.text, margin)?)?;
+    let file = FileLine::parse(past_margin(text, margin)?)?;
+    let (exception, message, first) = bare_head(above).unwrap_or((None, String::new(), function.number));
+    let mut open = Open::new(exception, message, first, Place::Bare);
+    open.margin = Some(margin);
+    open.frame(&file, Some(name));
+    Some(open)
+}
+
+/// Type, message and first line of what stands above a bare stack.
+fn bare_head(above: &[TextLine]) -> Option<(Option<&'static str>, String, u64)> {
+    let (last, further) = above.split_last()?;
+    let label = last.text.trim();
+    if label == "-- stack trace:" {
+        // cockroachdb/errors: the message, then `(1) attached stack trace`.
+        let at = further.iter().rposition(|line| line.text.starts_with("(1) "))?;
+        let head = at.checked_sub(1).and_then(|at| further.get(at)).filter(|head| is_bare_head(&head.text));
+        return head.map(|head| (None, record_text(&head.text).to_owned(), head.number));
+    }
+    if label == "Full Stack Trace" {
+        // Ginkgo: `Test Panicked`, in version 2 a line of places, then the value.
+        let at = further.iter().rposition(|line| line.text.trim_end().ends_with("Test Panicked"))?;
+        let message = further.iter().skip(at + 1).map(|line| line.text.trim());
+        let mut message = message.filter(|text| !text.is_empty() && !text.starts_with("In ["));
+        let first = further.get(at)?.number;
+        return Some((Some("panic"), message.next().unwrap_or_default().to_owned(), first));
+    }
+    if !is_bare_head(&last.text) {
+        return None;
+    }
+    // `pkg/errors` prints the innermost message first and each wrapping one on a line of its own.
+    let outer = further.last().filter(|line| line.text.contains(": ") && is_bare_head(&line.text));
+    let head = outer.filter(|_| !begins_record(&last.text)).unwrap_or(last);
+    Some((None, logged_message(&head.text), head.number))
 }
 
 /// Whether a line above a bare stack is what the stack belongs to.
@@ -116,7 +187,7 @@ fn is_bare_head(text: &str) -> bool {
 fn logged_message(text: &str) -> String {
     let mut fields: Vec<&str> = text.split('\t').collect();
     if fields.len() < 3 {
-        return text.to_owned();
+        return record_text(text).to_owned();
     }
     let json = fields.pop_if(|last| last.starts_with('{'));
     let error = json
@@ -125,320 +196,15 @@ fn logged_message(text: &str) -> String {
     error.unwrap_or_else(|| fields.pop().unwrap_or_default().to_owned())
 }
 
+/// klog and glog print all goroutines below a fatal record.
+fn is_klog_error(text: &str) -> bool {
+    static RECORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[EF]\d{4} \d\d:\d\d:\d\d"));
+    RECORD.is_match(text)
+}
+
 fn without_recovered(message: &str) -> &str {
     let end = message.rfind(" [recovered").filter(|_| message.ends_with(']')).unwrap_or(message.len());
     message.get(..end).unwrap_or(message)
-}
-
-fn is_goroutine(text: &str) -> bool {
-    static HEADER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bgoroutine \d+ (?:[a-z]+=\S+ )*\[[^\]]+\]:$"));
-    HEADER.is_match(text)
-}
-
-/// `/srv/app/main.go:12 +0x1d`, indented.
-struct FileLine<'t> {
-    file: &'t str,
-    line: Option<u32>,
-}
-
-impl<'t> FileLine<'t> {
-    fn parse(text: &'t str) -> Option<Self> {
-        static FILE: LazyLock<Regex> = LazyLock::new(|| {
-            pattern(
-                r"^\s+(\S.*\.(?:go|s|S|c|cc|cpp|h|m|swig\S*)|<autogenerated>|\?\?|_\S+):(\d+)(?: \+0x[0-9a-f]+)?(?: [fsp][pc]=.*)?$",
-            )
-        });
-        let found = FILE.captures(text)?;
-        let (file, line) = (found.get(1)?.as_str(), found.get(2)?.as_str());
-        Some(Self { file, line: line_number(line) })
-    }
-
-    /// Gin's `/srv/app/main.go:12 (0x43a7b5)`.
-    fn parse_gin(text: &'t str) -> Option<Self> {
-        static FILE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\S+\.(?:go|s|S|c)):(\d+) \(0x[0-9a-f]+\)$"));
-        let found = FILE.captures(text)?;
-        Some(Self { file: found.get(1)?.as_str(), line: line_number(found.get(2)?.as_str()) })
-    }
-}
-
-/// A function as a goroutine's stack prints it: with its arguments, or behind `created by`.
-fn called_function(text: &str) -> Option<&str> {
-    let trimmed = text.trim();
-    if let Some(creator) = trimmed.strip_prefix("created by ") {
-        return Some(creator.split_once(" in goroutine ").map_or(creator, |(name, _)| name));
-    }
-    let name = without_arguments(trimmed)?;
-    (!name.is_empty() && !name.contains(": ")).then_some(name)
-}
-
-/// A function as loggers print it, without arguments: a qualified name and nothing else.
-fn bare_function(text: &str) -> Option<&str> {
-    static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[\w.~\-/@%*()\[\]…,{}]+\.[\w.\-()*\[\]…,{}]+$"));
-    if !text.starts_with(char::is_whitespace) && NAME.is_match(text) && !text.starts_with('[') {
-        return Some(without_arguments(text).filter(|name| name.contains('.')).unwrap_or(text));
-    }
-    text.contains('.').then(|| called_function(text)).flatten().filter(|_| !text.contains(' ') || text.ends_with(')'))
-}
-
-/// The text in front of its last, balanced pair of parentheses.
-fn without_arguments(text: &str) -> Option<&str> {
-    if !text.ends_with(')') {
-        return None;
-    }
-    let mut depth = 0_usize;
-    for (at, c) in text.char_indices().rev() {
-        match c {
-            ')' => depth += 1,
-            '(' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth == 0 {
-            return text.get(..at);
-        }
-    }
-    None
-}
-
-/// Where the reader is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// In the message; so many lines may still come.
-    Message(usize),
-    /// In the stacks of goroutines.
-    Stack,
-    /// In a race report, up to its closing rule.
-    Race,
-    /// In a stack without goroutine.
-    Bare,
-    /// In the request that Gin prints, so many lines so far.
-    Request(usize),
-    /// In Gin's stack.
-    Gin,
-}
-
-struct Open {
-    exception: Option<String>,
-    message: String,
-    first_line: u64,
-    place: Place,
-    frames: Vec<TraceFrame>,
-    /// First frame of each goroutine.
-    parts: Vec<usize>,
-    /// The function whose file line comes next.
-    function: Option<String>,
-    /// The message has ended with a signal or a second panic.
-    message_done: bool,
-    /// A line that may be the message of a wrapping error.
-    held_text: bool,
-    confirmed: bool,
-}
-
-impl Open {
-    fn new(exception: Option<&str>, message: String, first_line: u64, place: Place) -> Self {
-        Self {
-            exception: exception.map(str::to_owned),
-            message,
-            first_line,
-            place,
-            frames: Vec::new(),
-            parts: vec![0],
-            function: None,
-            message_done: false,
-            held_text: false,
-            confirmed: false,
-        }
-    }
-
-    fn frame(&mut self, file: &FileLine, function: Option<&str>) {
-        if self.frames.len() < Trace::MAX_FRAMES {
-            self.frames.push(frame(Language::Go, Some(file.file), file.line, function));
-        }
-    }
-
-    fn in_message(&mut self, text: &str, left: usize) -> Next {
-        if is_goroutine(text) || text == "runtime stack:" {
-            self.place = Place::Stack;
-            return Next::Take;
-        }
-        // `GOTRACEBACK=none` prints no goroutine.
-        if text.starts_with("exit status ") && self.exception.as_deref() == Some("panic") {
-            self.confirmed = left + 2 >= MESSAGE_LINES;
-            return Next::End;
-        }
-        let more = text.starts_with("[signal ") || text.starts_with("\tpanic: ");
-        self.message_done |= more;
-        if more && left > LOGGED_MESSAGE_LINES {
-            self.confirmed = true;
-            self.place = Place::Message(left - 1);
-            return Next::Take;
-        }
-        if left == 0 || text.starts_with("panic: ") {
-            return Next::End;
-        }
-        self.message_done |= text.starts_with("PC=0x");
-        if !self.message_done {
-            self.message.push('\n');
-            self.message.push_str(text);
-        }
-        self.place = Place::Message(left - 1);
-        Next::Hold
-    }
-
-    fn in_stack(&mut self, text: &str) -> Next {
-        if let Some(file) = FileLine::parse(text) {
-            let Some(function) = self.function.take() else { return Next::End };
-            self.frame(&file, Some(&function));
-            return Next::Take;
-        }
-        if self.function.is_some() {
-            return Next::End;
-        }
-        if text.trim().is_empty() {
-            return Next::Hold;
-        }
-        if is_goroutine(text) || text == "runtime stack:" {
-            self.parts.push(self.frames.len());
-            return Next::Take;
-        }
-        if is_stack_note(text) {
-            return Next::Take;
-        }
-        if indent(text) == 0
-            && let Some(function) = called_function(text)
-        {
-            self.function = Some(function.to_owned());
-            return Next::Hold;
-        }
-        Next::End
-    }
-
-    fn in_race(&mut self, text: &str) -> Next {
-        if text.starts_with("=====") {
-            return Next::TakeAndEnd;
-        }
-        if let Some(file) = FileLine::parse(text) {
-            let function = self.function.take();
-            self.frame(&file, function.as_deref());
-            return Next::Take;
-        }
-        if text.trim().is_empty() {
-            return Next::Hold;
-        }
-        if indent(text) > 0 {
-            self.function = called_function(text).map(str::to_owned);
-            return Next::Take;
-        }
-        if text.ends_with(':') { Next::Take } else { Next::End }
-    }
-
-    fn in_bare(&mut self, text: &str) -> Next {
-        if let Some(file) = FileLine::parse(text) {
-            let Some(function) = self.function.take() else { return Next::End };
-            self.frame(&file, Some(&function));
-            self.held_text = false;
-            return Next::Take;
-        }
-        if self.function.is_some() || text.trim().is_empty() || begins_record(text) {
-            return Next::End;
-        }
-        if let Some(function) = bare_function(text) {
-            self.function = Some(function.to_owned());
-            return Next::Hold;
-        }
-        if self.held_text {
-            return Next::End;
-        }
-        self.held_text = true;
-        Next::Hold
-    }
-
-    fn in_gin(&mut self, text: &str) -> Next {
-        static CALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\t(\S.*?): .*$"));
-        if let Some(file) = FileLine::parse_gin(text) {
-            self.place = Place::Gin;
-            self.frame(&file, None);
-            return Next::Take;
-        }
-        if let Place::Request(lines) = self.place {
-            if !text.trim().is_empty() {
-                text.clone_into(&mut self.message);
-            }
-            self.place = Place::Request(lines + 1);
-            return if lines < REQUEST_LINES { Next::Hold } else { Next::End };
-        }
-        let (Some(found), Some(last)) = (CALL.captures(text), self.frames.last_mut()) else { return Next::End };
-        *last = frame(Language::Go, last.file.as_deref(), last.line, Some(group(&found, 1)));
-        Next::Take
-    }
-
-    /// The application's frame nearest to the panic: below the innermost `panic` of the first goroutine that has one.
-    fn in_app_top(&self) -> Option<usize> {
-        let ends = self.parts.iter().skip(1).copied().chain([self.frames.len()]);
-        let in_range =
-            |start: usize, end: usize| (start..end).find(|at| self.frames.get(*at).is_some_and(|f| f.in_app));
-        self.parts.iter().zip(ends).find_map(|(&start, end)| {
-            let panicked = (start..end).rev().find(|at| {
-                let function = self.frames.get(*at).and_then(|f| f.function.as_deref());
-                matches!(function, Some("panic" | "runtime.gopanic" | "runtime.sigpanic"))
-            });
-            panicked.and_then(|at| in_range(at, end)).or_else(|| in_range(start, end))
-        })
-    }
-}
-
-/// Lines inside a goroutine's stack that are no frame.
-fn is_stack_note(text: &str) -> bool {
-    static NOTE: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r"^(?:\.\.\..*frames? elided\.*|\t?goroutine running on other thread.*|\[originating from goroutine \d+\]:?|(?:r[a-z0-9]{1,5}|[cdefgs]s|eflags|lr|sp|pc|fault|trap|error|oldmask|cpsr|far) +0x[0-9a-f]+|PC=0x.*|-----)$",
-        )
-    });
-    NOTE.is_match(text)
-}
-
-impl OpenTrace for Open {
-    fn push(&mut self, line: &TextLine) -> Next {
-        let text = line.text.as_str();
-        match self.place {
-            Place::Message(left) => self.in_message(text, left),
-            Place::Stack => self.in_stack(text),
-            Place::Race => self.in_race(text),
-            Place::Bare => self.in_bare(text),
-            Place::Request(_) | Place::Gin => self.in_gin(text),
-        }
-    }
-
-    fn finish(self: Box<Self>) -> Option<Reading> {
-        let confirmed = match self.place {
-            Place::Bare => self.frames.len() > 1,
-            Place::Message(_) => self.confirmed,
-            Place::Stack | Place::Race | Place::Request(_) | Place::Gin => !self.frames.is_empty(),
-        };
-        if !confirmed {
-            return None;
-        }
-        let message = if matches!(self.place, Place::Message(_)) {
-            // The held lines were no part of it.
-            self.message.lines().next().unwrap_or_default().to_owned()
-        } else {
-            self.message.trim_end().to_owned()
-        };
-        let in_app_top = self.in_app_top();
-        Some(Reading {
-            trace: Trace {
-                language: Language::Go,
-                exception: self.exception,
-                message,
-                frames: self.frames,
-                in_app_top,
-                cause_chain: Vec::new(),
-                text: String::new(),
-                cut: false,
-            },
-            first_line: self.first_line,
-            last_line: None,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -480,6 +246,71 @@ mod tests {
                 "1-8 go panic \"index out of range [5]\" [/usr/local/go/src/runtime/panic.go:114 goPanicIndex, /srv/a/main.go:12 main.func1] top 1 causes []",
             ),
             ("no goroutine is printed", "panic: boom\n\nexit status 2\nx", "1-1 go panic \"boom\" [] top - causes []"),
+            (
+                "a test's log moves the stack to the right",
+                "--- FAIL: FuzzTotal (0.01s)\n        testing.go:1356: panic: boom\n            goroutine 13 [running]:\n            main.f()\n            \t/srv/a/main.go:7 +0x1\n            created by main.g\n            \t/srv/a/main.go:9 +0x2\n            \n    Failing input written to testdata\nFAIL",
+                "2-7 go panic \"boom\" [/srv/a/main.go:7 main.f, /srv/a/main.go:9 main.g] top 0 causes []",
+            ),
+            (
+                "a recovered panic, then a record with a stack of its own",
+                "2026/11/21 15:51:27 recovered: boom\ngoroutine 1 [running]:\nmain.f()\n\t/srv/a/main.go:7 +0x1\n\n2026/11/21 15:51:27 [ERROR] worker crashed: x, stack: goroutine 1 [running]:\nmain.g()\n\t/srv/a/main.go:9 +0x1\n",
+                "1-4 go panic \"boom\" [/srv/a/main.go:7 main.f] top 0 causes []\n6-8 go - \"worker crashed: x\" [/srv/a/main.go:9 main.g] top 0 causes []",
+            ),
+            (
+                "the value of a panic prints a stack",
+                "panic: load: eof\nmain.read\n\t/srv/a/file.go:5\n\ngoroutine 1 [running]:\nmain.main()\n\t/srv/a/main.go:9 +0x2\n",
+                "1-7 go panic \"load: eof\\nmain.read\\n\\t/srv/a/file.go:5\" [/srv/a/file.go:5 main.read, /srv/a/main.go:9 main.main] top 0 causes []",
+            ),
+            (
+                "pkg/errors with messages only, and the next report",
+                "E1121 10:00:00.1 1 main.go:9] failed: open x: no such file\nopen\nmain.read\n\t/srv/a/main.go:5\nmain.main\n\t/srv/a/main.go:9\nload\nrun\nmain.load\n\t/srv/a/main.go:7\nfatal: eof\nmain.read\n\t/srv/a/main.go:5\nmain.main\n\t/srv/a/main.go:9\n",
+                "1-10 go - \"failed: open x: no such file\" [/srv/a/main.go:5 main.read, /srv/a/main.go:9 main.main, /srv/a/main.go:7 main.load] top 0 causes []\n11-15 go - \"fatal: eof\" [/srv/a/main.go:5 main.read, /srv/a/main.go:9 main.main] top 0 causes []",
+            ),
+            (
+                "cockroachdb/errors",
+                "cannot start: open x\n(1) attached stack trace\n  -- stack trace:\n  | main.read\n  | \t/srv/a/main.go:5\n  | [...repeated from below...]\nWraps: (2) cannot start\nWraps: (3) attached stack trace\n  -- stack trace:\n  | main.main\n  | \t/srv/a/main.go:9\nError types: (1) *withstack.withStack\nbye",
+                "1-12 go - \"cannot start: open x\" [/srv/a/main.go:5 main.read, /srv/a/main.go:9 main.main] top 0 causes []",
+            ),
+            (
+                "eris, tracerr, oops",
+                "eof\n\tmain.load:/srv/a/main.go:12\n\tmain.main:/srv/a/main.go:30\nmore: eof\n/srv/a/main.go:14 main.load()\n13\tfunc load() {\n/srv/a/main.go:30 main.main()\nOops: no user: denied\nStacktrace:\n  Oops: denied\n    --- at /srv/a/main.go:32 permission()\n",
+                "1-3 go - \"eof\" [/srv/a/main.go:12 main.load, /srv/a/main.go:30 main.main] top 0 causes []\n4-7 go - \"more: eof\" [/srv/a/main.go:14 main.load, /srv/a/main.go:30 main.main] top 0 causes []\n8-11 go - \"no user: denied\" [/srv/a/main.go:32 permission] top 0 causes []",
+            ),
+            (
+                "go-errors",
+                "*errors.errorString this is a crash\n/srv/a/main.go:46 (0x7fcdd5)\n\tmain: func load() error {\n/usr/lib/go-1.19/src/runtime/proc.go:250 (0x43b7b2)\n\tmain: fn()\n\nbye",
+                "1-5 go *errors.errorString \"this is a crash\" [/srv/a/main.go:46 main, /usr/lib/go-1.19/src/runtime/proc.go:250 main] top 0 causes []",
+            ),
+            (
+                "chi's recoverer",
+                "\n panic: boom\n \n -> main.(*T).f\n ->   /srv/a/main.go:32\n\n    main.main.func3\n      /srv/a/main.go:71\n    created by net/http.(*Server).Serve\n      /usr/lib/go-1.19/src/net/http/server.go:3102\n    \n2026/11/21 16:10:52 GET /x",
+                "2-10 go panic \"boom\" [/srv/a/main.go:32 main.(*T).f, /srv/a/main.go:71 main.main.func3, /usr/lib/go-1.19/src/net/http/server.go:3102 net/http.(*Server).Serve] top 0 causes []",
+            ),
+            (
+                "Ginkgo",
+                "  panics [It]\n\n  Test Panicked\n  boom\n  /usr/lib/go-1.19/src/runtime/panic.go:113\n\n  Full Stack Trace\n  a/b.F(0x0?)\n  \t/srv/a/main.go:32 +0x2f\n  a/b.G()\n  \t/srv/a/main.go:41 +0x3c\n-----",
+                "3-11 go panic \"boom\" [/srv/a/main.go:32 a/b.F, /srv/a/main.go:41 a/b.G] top 0 causes []",
+            ),
+            (
+                "testify",
+                "--- FAIL: TestX (0.00s)\n    x_test.go:21: \n        \tError Trace:\t/srv/x/x_test.go:21\n        \t            \t\t\t\t/srv/x/x_test.go:19\n        \tError:      \tReceived unexpected error:\n        \t            \topen x\n        \t            \ta/b.open\n        \t            \t\t/srv/x/main.go:36\n        \tTest:       \tTestX\n    x_test.go:22: \n        \tError Trace:\t/srv/x/x_test.go:22\n        \tError:      \tNot equal: \n        \t            \texpected: 1\nFAIL",
+                "2-9 go - \"Received unexpected error:\\nopen x\\na/b.open\" [/srv/x/x_test.go:21 -, /srv/x/x_test.go:19 -, /srv/x/main.go:36 a/b.open] top 0 causes []\n10-13 go - \"Not equal:\\nexpected: 1\" [/srv/x/x_test.go:22 -] top 0 causes []",
+            ),
+            (
+                "a fatal record of klog",
+                "F1121 10:00:00.1 1 main.go:12] cannot open db: refused\ngoroutine 1 [running]:\nk8s.io/klog/v2.Fatalf(...)\n\t/go/pkg/mod/k8s.io/klog/v2@v2.5.0/klog.go:1514\nmain.main()\n\t/srv/a/main.go:12 +0x1d\n",
+                "2-6 go - \"cannot open db: refused\" [/go/pkg/mod/k8s.io/klog/v2@v2.5.0/klog.go:1514 k8s.io/klog/v2.Fatalf, /srv/a/main.go:12 main.main] top 1 causes []",
+            ),
+            (
+                "trimmed lines, no empty ones",
+                "panic: boom\ngoroutine 7 [running]:\nmain.f(0x1, ...)\n/srv/a/main.go:7 +0x1\ngoroutine 21 [chan receive]:\nmain.g()\n/srv/a/main.go:9 +0x1\nbye",
+                "1-7 go panic \"boom\" [/srv/a/main.go:7 main.f, /srv/a/main.go:9 main.g] top 0 causes []",
+            ),
+            (
+                "a logger's records inside the stack, and a stack below the next one",
+                "panic: boom\n\ngoroutine 7 [running]:\nmain.f()\n2026/11/21 10:00:00 GET /x\n\t/srv/a/main.go:7 +0x1\n2026/11/21 10:00:00 GET /y\nmain.g()\n\t/srv/a/main.go:9 +0x1\n2026/11/21 10:00:01 slow request\ngoroutine 1 [running]:\nmain.main()\n\t/srv/a/main.go:12 +0x1",
+                "1-9 go panic \"boom\" [/srv/a/main.go:7 main.f, /srv/a/main.go:9 main.g] top 0 causes []\n11-13 go - \"\" [/srv/a/main.go:12 main.main] top 0 causes []",
+            ),
         ] {
             assert_eq!(summary(&read_all(&Go, log)), expected, "{name}");
         }
@@ -493,6 +324,9 @@ mod tests {
             "    x_test.go:16: ok goroutine 1 [running]",
             "2026/11/21 01:49:33 fatal: cannot start\nexit status 1",
             "\tmain.go:12\n\tmain.go:13",
+            "    x_test.go:28: \n        Error Trace: is empty\n    x_test.go:29: panic: expected 1, got 2\n",
+            "/srv/shop/main.go:14 main.load()\nmain.go:15 main() is deprecated",
+            "foo.c:1:10: fatal error: foo.h: No such file or directory\nI1121 10:00:00 main.go:12] SIGTERM: terminated",
         ] {
             assert_eq!(summary(&read_all(&Go, log)), "", "{log}");
         }
@@ -500,6 +334,6 @@ mod tests {
 
     #[test]
     fn the_corpus_is_read() {
-        super::super::rig::assert_corpus(&Go, &["go"], 13);
+        super::super::rig::assert_corpus(&Go, &["go"], 33);
     }
 }

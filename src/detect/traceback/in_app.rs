@@ -3,6 +3,7 @@
 //! The judgement is a guess that works without looking at any file: package folders, toolchains and the namespaces of
 //! well-known frameworks are libraries, everything else is the application's.
 
+use super::in_app_more as more;
 use crate::detect::Language;
 
 /// Says whether a frame seems to belong to the application rather than to a library, a runtime or a toolchain.
@@ -22,7 +23,9 @@ pub fn is_app(language: Language, file: Option<&str>, function: Option<&str>) ->
         Language::Rust => is_app_rust(file, function),
         Language::Java | Language::Kotlin | Language::Scala => is_app_jvm(function.unwrap_or_default()),
         Language::Cpp => is_app_cpp(file, function),
-        Language::Dotnet | Language::Ruby | Language::Php => false,
+        Language::Dotnet => more::is_app_dotnet(file, function),
+        Language::Ruby => file.is_some_and(more::is_app_ruby),
+        Language::Php => file.is_some_and(more::is_app_php),
         Language::Shell => file.is_none_or(|file| !starts_with_any(file, &["/etc/", "/usr/lib/", "/usr/share/"])),
     }
 }
@@ -118,8 +121,9 @@ fn is_old_node_module(name: &str) -> bool {
 
 fn is_app_go(file: Option<&str>, function: Option<&str>) -> bool {
     if let Some(file) = file {
-        let library =
-            contains_any(file, &["/pkg/mod/", "/vendor/", "@v"]) || file.starts_with("vendor/") || is_goroot(file);
+        let library = contains_any(file, &["/pkg/mod/", "/vendor/", "@v", "/share/gocode/src/"])
+            || file.starts_with("vendor/")
+            || is_goroot(file);
         if library || file.ends_with(".s") || file == "_testmain.go" || file == "_cgo_gotypes.go" {
             return false;
         }
@@ -275,6 +279,7 @@ fn is_app_rust(file: Option<&str>, function: Option<&str>) -> bool {
 
 /// Namespaces of the JVM's runtime, of its languages and of widespread frameworks; each stands for itself and all below.
 const JVM_LIBRARIES: &[&str] = &[
+    "_COROUTINE",
     "akka",
     "android",
     "androidx",
@@ -283,6 +288,7 @@ const JVM_LIBRARIES: &[&str] = &[
     "clojure",
     "com.amazonaws",
     "com.android",
+    "com.cloudbees",
     "com.datastax",
     "com.fasterxml",
     "com.github.benmanes",
@@ -306,8 +312,11 @@ const JVM_LIBRARIES: &[&str] = &[
     "freemarker",
     "graphql",
     "groovy",
+    "groovyjarjarasm",
+    "hudson",
     "io.grpc",
     "io.javalin",
+    "io.kotest",
     "io.ktor",
     "io.kubernetes",
     "io.lettuce",
@@ -325,6 +334,7 @@ const JVM_LIBRARIES: &[&str] = &[
     "javassist",
     "javax",
     "jdk",
+    "jenkins",
     "junit",
     "kotlin",
     "kotlinx",
@@ -342,19 +352,24 @@ const JVM_LIBRARIES: &[&str] = &[
     "org.eclipse.persistence",
     "org.glassfish",
     "org.gradle",
+    "org.hamcrest",
     "org.h2",
     "org.hibernate",
     "org.jboss",
+    "org.jenkinsci",
     "org.jetbrains",
     "org.jooq",
     "org.junit",
     "org.mockito",
     "org.mybatis",
     "org.neo4j",
+    "org.opentest4j",
     "org.postgresql",
     "org.quartz",
     "org.scalatest",
     "org.slf4j",
+    "org.specs2",
+    "org.spockframework",
     "org.springframework",
     "org.sqlite",
     "org.testng",
@@ -381,6 +396,10 @@ fn is_app_jvm(function: &str) -> bool {
     if name.is_empty() || name.starts_with("$Proxy") || name.contains("$$FastClassBySpringCGLIB$$") {
         return false;
     }
+    // Call sites that Groovy generates (`java_lang_Integer$div.call`), and Jenkins' rewritten scripts.
+    if starts_with_any(name, &["java_lang_", "java_util_", "___cps."]) {
+        return false;
+    }
     !JVM_LIBRARIES.iter().any(|library| name.strip_prefix(library).is_some_and(|rest| rest.starts_with('.')))
 }
 
@@ -398,6 +417,11 @@ fn is_app_cpp(file: Option<&str>, function: Option<&str>) -> bool {
                 "/glibc",
                 "/c++/",
                 "/bits/",
+                "/aten/src/",
+                "/torch/csrc/",
+                "/c10/",
+                "/libgfortran/",
+                "/googletest/",
             ],
         ) || starts_with_any(file, &["/usr/include/", "/usr/lib/", "/lib/", "/lib64/", "/usr/src/"])
             || starts_with_any(file, &["./nptl/", "./csu/", "./stdlib/", "./assert/", "./string/"])
@@ -417,8 +441,10 @@ fn is_app_cpp(file: Option<&str>, function: Option<&str>) -> bool {
                 "__msan",
                 "__lsan",
                 "__libc_",
+                "__hwasan",
                 "__GI_",
                 "__pthread",
+                "pthread_",
                 "__cxa",
                 "__gnu_cxx",
                 "__sanitizer",
@@ -428,6 +454,21 @@ fn is_app_cpp(file: Option<&str>, function: Option<&str>) -> bool {
                 "_start",
                 "gsignal",
                 "_dl_",
+                "google::",
+                "absl::",
+                "c10::",
+                "at::",
+                "torch::",
+                "boost::",
+                "llvm::sys::",
+                "void std::",
+                "_gfortran",
+                "MPI_",
+                "PMPI_",
+                "MPIR_",
+                "MPID",
+                "_ZSt",
+                "_ZNSt",
             ],
         ) || matches!(
             function,

@@ -7,18 +7,39 @@ use regex::Regex;
 use super::lex::{frame, group, indent, line_number, pattern};
 use crate::detect::{Language, TraceFrame};
 
-/// Reads `at f (file:1:2)` and its relatives.
+/// Reads `at f (file:1:2)` and its relatives, and `f@http://host/file.js:1:2` of Firefox and Safari.
 pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
-    parse_call(text.trim().strip_prefix("at ")?)
+    match text.trim().strip_prefix("at ") {
+        Some(call) => parse_call(call),
+        None => parse_at_sign(text.trim()),
+    }
+}
+
+/// Reads `f@http://host/file.js:1:2`, `@file:///srv/a.html:3:4`, `map@[native code]`.
+fn parse_at_sign(text: &str) -> Option<TraceFrame> {
+    static FRAME: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"^((?:global|eval|module) code|(?:[A-Za-z]+(?: [a-z]+)*\*)*[\w$.<>/\[\]-]{0,120})@(?:\[native code\]|((?:https?|file|webpack|webpack-internal|resource|moz-extension|safari-extension|blob|app):\S+?):(\d+):\d+)$",
+        )
+    });
+    let found = FRAME.captures(text)?;
+    let file = found.get(2).map(|file| file.as_str());
+    let line = found.get(3).and_then(|line| line_number(line.as_str()));
+    Some(frame(Language::Javascript, file, line, Some(group(&found, 1))))
 }
 
 /// Reads a frame without its `at`, as TAP prints it.
 pub(super) fn parse_call(text: &str) -> Option<TraceFrame> {
     let body = text.trim().trim_end_matches(" {").trim_end_matches(',').trim_end_matches(" [");
     let body = body.strip_prefix("async ").unwrap_or(body);
+    // WebAssembly has offsets instead of lines.
+    if body.trim_end_matches(')').rsplit_once(":0x").is_some_and(|(place, _)| place.contains("wasm")) {
+        let function = body.strip_suffix(')').and_then(|inner| inner.split_once(" (")).map(|(function, _)| function);
+        return Some(frame(Language::Javascript, None, None, function));
+    }
     let named = body.strip_suffix(')').and_then(|inner| inner.split_once(" ("));
     let Some((function, place)) = named else {
-        if body == "<anonymous>" {
+        if matches!(body, "<anonymous>" | "<Jasmine>") {
             return Some(frame(Language::Javascript, None, None, Some(body)));
         }
         let (file, line) = parse_place(body)?;
@@ -60,6 +81,10 @@ fn parse_place(text: &str) -> Option<(Option<&str>, Option<u32>)> {
 
 /// Whether the text looks like the name of a source: a path, a module, a name with an ending, `[eval]`.
 fn is_file(text: &str) -> bool {
+    const OTHERS: &[&str] = &[".rs", ".go", ".py", ".java", ".kt", ".scala", ".cs", ".php", ".rb", ".c", ".cc", ".cpp"];
+    if OTHERS.iter().any(|ending| text.ends_with(ending)) {
+        return false;
+    }
     let has_letter = text.chars().any(char::is_alphabetic);
     let path = text.contains(['/', '\\']);
     let module = text.starts_with("node:") || text.starts_with("bun:") || text.starts_with("REPL");
@@ -69,10 +94,10 @@ fn is_file(text: &str) -> bool {
 /// `/srv/app.js:12`, the line that Node prints above the code that threw.
 pub(super) fn parse_header(text: &str) -> Option<(&str, Option<u32>)> {
     static HEADER: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^(?:(/.*|[A-Za-z]:\\.*|file://.*)|(?:.*\s)?(\S+)):(\d+)$"));
+        LazyLock::new(|| pattern(r"^(?:(/.*|[A-Za-z]:\\.*|file://.*)|(?:.*?\s)??(\[worker eval\]|\S+)):(\d+)$"));
     let found = HEADER.captures(text)?;
     let file = found.get(1).or_else(|| found.get(2))?.as_str();
-    (is_file(file) || file.starts_with('<') || file.starts_with("evalmachine"))
+    (is_file(file) || file.starts_with('<') || file.starts_with("evalmachine") || file == "undefined")
         .then(|| (file, line_number(group(&found, 3))))
 }
 
@@ -107,12 +132,13 @@ impl Head {
     pub(super) fn bare(text: &str) -> Option<Self> {
         static BARE: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
-                r"^\s*(?:[⨯✖×✗] +)?(?:error: )?(?:Uncaught )?(?:\(in promise\) )?(\[?)([A-Za-z_$][\w$.]*)( \[[\w ]+\])?(?::(?: (.*))?)?$",
+                r"^\s*(?:[⨯✖×✗] +)?(?:ERROR |error: )?(?:Uncaught )?(?:\(in promise\) )?(\[?)([A-Za-z_$][\w$.]*)((?: \[[\w ]+\])+)?(?::(?: (.*))?)?$",
             )
         });
         let found = BARE.captures(text)?;
         let name = group(&found, 2);
-        let coded = found.get(3).is_some() && name.starts_with(|c: char| c.is_ascii_uppercase());
+        let coded =
+            found.get(3).is_some() && name.trim_start_matches('_').starts_with(|c: char| c.is_ascii_uppercase());
         if !is_error_name(name) && !coded {
             return None;
         }
@@ -157,6 +183,11 @@ impl Head {
         best
     }
 
+    /// A message without a type.
+    pub(super) fn untyped(text: &str) -> Self {
+        Self { exception: None, message: text.trim().to_owned(), indent: 0 }
+    }
+
     fn of(name: &str, message: &str, indent: usize) -> Self {
         Self { exception: Some(name.to_owned()), message: message.trim_end().to_owned(), indent }
     }
@@ -189,6 +220,18 @@ mod tests {
                 "    at P (webpack-internal:///(rsc)/./app/[id]/page.tsx:24:27)",
                 Some((Some("webpack-internal:///(rsc)/./app/[id]/page.tsx"), Some(24), Some("P"))),
             ),
+            ("    at wasm://wasm/0127f252:wasm-function[0]:0x20", Some((None, None, None))),
+            ("    at parse (wasm://wasm/0127f252:wasm-function[7]:0x2f)", Some((None, None, Some("parse")))),
+            ("load@http://localhost:3000/a.js:3:5", Some((Some("http://localhost:3000/a.js"), Some(3), Some("load")))),
+            ("@file:///srv/a.html:9:1", Some((Some("file:///srv/a.html"), Some(9), None))),
+            (
+                "setTimeout handler*f@http://localhost/a.js:3:5",
+                Some((Some("http://localhost/a.js"), Some(3), Some("setTimeout handler*f"))),
+            ),
+            ("INFO - f@http://localhost/a.js:3:5", None),
+            ("map@[native code]", Some((None, None, Some("map")))),
+            ("user@example.org:22:33", None),
+            ("             at /rustc/59/library/core/src/cell.rs:9:5", None),
             ("    at 10:05 the job was paused", None),
             ("    at 10:05:30", None),
             ("    at 10:07 disk usage fell to 41% (node-3:9100)", None),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::driver::Found;
 use super::in_app::is_app;
+use super::json_beside;
 use super::lex::pattern;
 use crate::detect::{Language, Trace, TraceFrame};
 
@@ -29,6 +30,8 @@ const STACK_FIELDS: &[&str] = &[
     "errorverbose",
     "extendedstacktrace",
     "thrown",
+    "stacktracestring",
+    "trace",
 ];
 /// How deep fields are looked for.
 const MAX_DEPTH: usize = 6;
@@ -50,17 +53,30 @@ pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option
     for place in &places {
         let trace = match place.value {
             Value::String(text) if text.contains('\n') => from_text(text, place.is_stack, &read_text),
-            Value::Array(items) if place.is_stack => from_frames(items),
+            Value::Array(items) if place.is_stack => from_lines(items, &read_text).or_else(|| from_frames(items)),
             Value::Object(fields) if place.is_stack => from_thrown(fields),
             _ => None,
         };
-        let Some(trace) = trace else { continue };
+        let Some(trace) = trace.or_else(|| headless(place, &read_text)) else { continue };
         if best.as_ref().is_none_or(|(known, _)| known.frames.len() < trace.frames.len()) {
             best = Some((trace, place));
         }
     }
     let (mut trace, place) = best?;
     complete(&mut trace, &place.parents);
+    Some(trace)
+}
+
+/// A stack whose type and message stand in the fields beside it.
+fn headless(place: &Place<'_>, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    if !place.is_stack || json_beside::is_cause(&place.parents) {
+        return None;
+    }
+    let text = json_beside::with_head(place.value, &place.parents)?;
+    let mut trace = from_text(&text, false, read_text)?;
+    if trace.cause_chain.is_empty() {
+        trace.cause_chain = json_beside::causes(&place.parents);
+    }
     Some(trace)
 }
 
@@ -91,12 +107,16 @@ fn quoted_text(text: &str) -> Option<String> {
     Some(plain)
 }
 
-/// The line that docker's `json-file` driver has wrapped into an object.
+/// The line of output that docker's `json-file` driver or `go test -json` has wrapped into an object.
 pub(super) fn unwrap_container_line(text: &str) -> Option<String> {
-    if !text.starts_with("{\"log\":\"") {
+    let field = if text.starts_with("{\"log\":\"") {
+        "log"
+    } else if text.starts_with("{\"Time\":\"") && text.contains("\"Action\":\"output\"") {
+        "Output"
+    } else {
         return None;
-    }
-    match serde_json::from_str::<Map<String, Value>>(text).ok()?.remove("log")? {
+    };
+    match serde_json::from_str::<Map<String, Value>>(text).ok()?.remove(field)? {
         Value::String(line) => Some(line.trim_end_matches(['\n', '\r']).to_owned()),
         _ => None,
     }
@@ -161,6 +181,12 @@ fn from_go_stack(text: &str) -> Option<Trace> {
         ));
     }
     with_frames(Language::Go, frames)
+}
+
+/// A stack that is a list of its lines (AWS Lambda's Node runtime, Rails).
+fn from_lines(items: &[Value], read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    let lines: Vec<&str> = items.iter().map(Value::as_str).collect::<Option<_>>()?;
+    from_text(&lines.join("\n"), true, read_text)
 }
 
 /// A list of frames: zerolog's `pkgerrors` marshaler, structlog's `dict_tracebacks`, log4j's `extendedStackTrace`.
@@ -274,6 +300,9 @@ fn language_of(file: &str) -> Option<Language> {
         "js" | "mjs" | "cjs" | "jsx" => Language::Javascript,
         "ts" | "tsx" | "mts" => Language::Typescript,
         "c" | "cc" | "cpp" | "cxx" | "h" | "hpp" => Language::Cpp,
+        "cs" | "fs" | "vb" => Language::Dotnet,
+        "rb" => Language::Ruby,
+        "php" => Language::Php,
         _ => return None,
     })
 }

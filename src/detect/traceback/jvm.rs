@@ -1,18 +1,20 @@
 //! Stack traces of the JVM: Java, Kotlin, Scala, and whatever else prints a `Throwable`.
 //!
 //! A trace is opened at its first frame line and looks back for its head, because the head is only a type name and may stand
-//! under or inside a log record. `Exception in thread "…"` is told apart at once and may have a message of any length.
+//! under or inside a log record. `Exception in thread "…"` is told apart at once and may have a message of any length. `jvm_lines`
+//! knows the lines, `jvm_open` reads a trace on; `jvm_short` and `jvm_vm` read what is no stack: one place, the VM's own reports.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::lex::{begins_record, frame, group, indent, line_number, pattern, sounds_bad};
-use super::{Grammar, Next, OpenTrace, Reading, TextLine};
-use crate::detect::{Language, Trace, TraceFrame};
-
-/// Most lines of a message that are waited through for a frame.
-const MESSAGE_LINES: usize = 60;
+use super::jvm_lines::{elision, parse_frame, without_tool};
+use super::jvm_open::Open;
+use super::jvm_short::Short;
+use super::jvm_vm::VmReport;
+use super::lex::{begins_record, group, indent, pattern, sounds_bad};
+use super::{Grammar, OpenTrace, TextLine};
+use crate::detect::Language;
 
 /// The grammar of JVM stack traces.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,9 +27,14 @@ impl Grammar for Jvm {
 
     fn starters(&self) -> &'static [&'static str] {
         &[
-            r#"Exception in thread ""#,
-            r"^\s+=> [a-z][\w.]*\.[A-Z][\w$]*",
-            r"\bat [^()]+\.[^()]+ ?\((?:[^()]*\.(?:java|kt|kts|scala|groovy|clj|sc|rb|mirah|xtend)(?::\d+)?|Native Method|Unknown Source(?::\d+)?|<generated>|<Unknown>|SourceFile(?::\d+)?|NO_SOURCE_FILE:\d+)\)",
+            r#"Exception in thread \\?""#,
+            "thrown from the UncaughtExceptionHandler",
+            r"# (?:A fatal error has been detected|There is insufficient memory)",
+            "Java-level deadlock",
+            r"(?:Execution|Syntax|Unexpected) error .*\)\.$",
+            r" at [\w$]+\.(?:java|kt|groovy|scala):\d+$",
+            r"^\s+=> (?:[\w$]+\.)*[A-Z][\w$]*(?:Exception|Error|Failure|\$)",
+            r"(?:\b|\\t|\\u0009|#011)at [^()]+\.[^()]+ ?\((?:[^()]*\.(?:java|kt|kts|scala|groovy|clj|sc|rb|mirah|xtend)(?::\d+)?|Native Method|Unknown Source(?::\d+)?|<generated>|<Unknown>|SourceFile(?::\d+)?|NO_SOURCE_FILE:\d+|[A-Z]\w*:\d+)\)",
         ]
     }
 
@@ -36,6 +43,7 @@ impl Grammar for Jvm {
         if let Some(first) = parse_frame(text) {
             let (head, first_line) = find_head(before)?;
             let mut open = Open::new(head, first_line);
+            open.also = before.iter().any(|line| line.number == first_line && line.text.starts_with("Also:"));
             open.frame(first);
             return Some(Box::new(open));
         }
@@ -44,6 +52,15 @@ impl Grammar for Jvm {
             open.launcher = true;
             return Some(Box::new(open));
         }
+        if let Some(report) = VmReport::open(before, line) {
+            return Some(Box::new(report));
+        }
+        if let Some(short) = Short::open(before, line) {
+            return Some(Box::new(short));
+        }
+        if let Some(head) = Head::thrown_in_handler(text) {
+            return Some(Box::new(Open::without_frames(head, line.number)));
+        }
         let head = Head::of_thread(text)?;
         Some(Box::new(Open::new(head, line.number)))
     }
@@ -51,16 +68,22 @@ impl Grammar for Jvm {
 
 /// Type and message at the top of a trace or of a part of it.
 #[derive(Clone, Debug, Default)]
-struct Head {
-    exception: Option<String>,
-    message: String,
+pub(super) struct Head {
+    pub(super) exception: Option<String>,
+    pub(super) message: String,
 }
 
 impl Head {
     /// `java.lang.IllegalStateException: message`, alone on its line.
-    fn bare(text: &str) -> Option<Self> {
+    pub(super) fn bare(text: &str) -> Option<Self> {
         static BARE: LazyLock<Regex> =
             LazyLock::new(|| pattern(r"^\s*(?:<#[0-9a-f]+> )?((?:[\p{L}_$][\w$-]*[./])*[\p{L}_$][\w$]*)(?:: ?(.*))?$"));
+        static LABEL: LazyLock<Regex> = LazyLock::new(|| {
+            pattern(
+                r"^\s*(?:Error|Exception|[Cc]aught|Uncaught exception|Stack trace|Reason|Failure|Also): +((?:(?:[a-z_][\w$]*\.)+\p{Lu}[\w$]*|\p{Lu}\w*\$[\w$]+)(?:: .*)?)$",
+            )
+        });
+        let text = LABEL.captures(text).and_then(|found| found.get(1)).map_or(text, |rest| rest.as_str());
         let found = BARE.captures(text)?;
         let name = group(&found, 1);
         (is_type(name) && !text.contains("java.lang.Thread.State:"))
@@ -68,7 +91,7 @@ impl Head {
     }
 
     /// `Exception in thread "main" java.lang.Error: message`.
-    fn of_thread(text: &str) -> Option<Self> {
+    pub(super) fn of_thread(text: &str) -> Option<Self> {
         static THREAD: LazyLock<Regex> = LazyLock::new(|| {
             pattern(r#"Exception in thread ".*?" ((?:[\p{L}_$][\w$]*\.)*[\p{L}_$][\w$]*)(?:: ?(.*))?$"#)
         });
@@ -76,12 +99,31 @@ impl Head {
         Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
     }
 
+    /// What the JVM says when it cannot even print the stack.
+    fn thrown_in_handler(text: &str) -> Option<Self> {
+        static HANDLER: LazyLock<Regex> = LazyLock::new(|| {
+            pattern(
+                r"^Exception: ((?:[\p{L}_$][\w$]*\.)*[\p{L}_$][\w$]*) (thrown from the UncaughtExceptionHandler .*)$",
+            )
+        });
+        let found = HANDLER.captures(text)?;
+        Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
+    }
+
+    /// A failed assertion of Groovy or Spock, which print the expression and no type.
+    fn of_assertion(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let known = ["Assertion failed:", "Condition not satisfied:", "Condition failed with Exception:"];
+        known.contains(&text).then(|| Self { exception: None, message: text.to_owned() })
+    }
+
     /// What a type's own `toString` makes of it: `Boom[code=5]`, `a.Boom{code=5}`.
     fn described(text: &str) -> Option<Self> {
-        static DESCRIBED: LazyLock<Regex> =
-            LazyLock::new(|| pattern(r"^\s*((?:[\p{L}_$][\w$]*\.)*\p{Lu}[\w$]*)([\[({@].*)$"));
+        static DESCRIBED: LazyLock<Regex> = LazyLock::new(|| {
+            pattern(r"^\s*(?:Stack trace: )?((?:[\p{L}_$][\w$]*\.)*\p{Lu}[\w$]*)([\[({@].*| \w+=.*)$")
+        });
         let found = DESCRIBED.captures(text)?;
-        Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
+        Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).trim_start().to_owned() })
     }
 
     /// A type inside a log record: `… ERROR Worker - failed: java.io.IOException: message`.
@@ -113,7 +155,7 @@ fn is_type(name: &str) -> bool {
 
 /// Finds the head of a trace whose first frame follows `before`.
 fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
-    for line in before.iter().rev() {
+    for (at, line) in before.iter().enumerate().rev() {
         let text = without_tool(&line.text);
         // The rest of a trace or dump whose head was not taken; its frames are nothing on their own.
         if parse_frame(text).is_some() || text.contains("java.lang.Thread.State:") {
@@ -122,8 +164,11 @@ fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
         let record = begins_record(text);
         let head = Head::of_thread(text)
             .or_else(|| Head::bare(text))
+            .or_else(|| Head::of_assertion(text))
             .or_else(|| if record { Head::inside(text) } else { None });
-        if let Some(mut head) = head {
+        if let Some(head) = head {
+            let above = before.get(..at).unwrap_or_default();
+            let (line, mut head) = enclosing_head(above, text).unwrap_or((line, head));
             for more in before.iter().filter(|more| more.number > line.number) {
                 head.message.push('\n');
                 head.message.push_str(without_tool(&more.text));
@@ -145,302 +190,23 @@ fn find_head(before: &[TextLine]) -> Option<(Head, u64)> {
         .then(|| (Head { message: text.to_owned(), ..Head::default() }, last.number))
 }
 
-/// `... 12 more`, `... 3 common frames omitted`.
-fn elision(text: &str) -> bool {
-    static ELISION: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"^\s*(?:\.\.\.|…) ?\d+ (?:more|common|frames?|lines?|skipped|omitted|excluded|truncated)\b")
-    });
-    ELISION.is_match(text)
+/// Whether frames below this line may be its own. Other lines between two frames are somebody else's: standard output is
+/// not synchronised with standard error.
+pub(super) fn may_own_frames(text: &str) -> bool {
+    begins_record(text) && sounds_bad(text)
+        || Head::of_thread(text).is_some()
+        || Head::bare(text).is_some()
+        || Head::of_assertion(text).is_some()
+        || Head::inside(text).is_some()
+        || Head::described(text).is_some()
+        || text.starts_with("Also:")
 }
 
-/// The line without the tag that a build tool puts in front of the output it passes on.
-fn without_tool(text: &str) -> &str {
-    static TOOL: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*\[(?i:error|warn|warning|info|java|junit|exec|stdout|stderr)\] ?"));
-    TOOL.find(text).map_or(text, |found| text.get(found.end()..).unwrap_or(text))
-}
-
-/// Reads a frame line. `Some(None)` is a line in a frame's place that names no code (`at (Coroutine boundary)`).
-fn parse_frame(text: &str) -> Option<Option<TraceFrame>> {
-    static FRAME: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r#"^\s*at ([^()]*[^()\s]) ?\(([^()]*)\)(?: ~?\[[^\]]*\])*"?\s*$"#));
-    static SOURCE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^:()\s][^:()]*?)(?::(-?\d+))?$"));
-    if text.trim() == "at (Coroutine boundary)" || text.trim() == "(Coroutine boundary)" {
-        return Some(None);
-    }
-    let found = FRAME.captures(text)?;
-    let function = without_module(group(&found, 1));
-    if !function.contains('.') || function.contains("://") {
-        return None;
-    }
-    let source = SOURCE.captures(group(&found, 2))?;
-    let (name, line) = (group(&source, 1), line_number(group(&source, 2)));
-    let file = match name {
-        "Native Method" | "Unknown Source" | "<generated>" | "<Unknown>" | "NO_SOURCE_FILE" => None,
-        "SourceFile" => Some(name),
-        // Two numbers are JavaScript's; a space or slash is no name of a source file.
-        _ if name.contains('.') && !name.contains(['/', '\\']) => Some(name),
-        _ => return None,
-    };
-    let language = language_of(file);
-    let line = if file.is_some() { line } else { None };
-    Some(Some(frame(language, file, line, Some(function))))
-}
-
-/// The function without class loader and module: `app//`, `java.base@17.0.1/`.
-fn without_module(function: &str) -> &str {
-    let mut rest = function;
-    while let Some((prefix, tail)) = rest.split_once('/') {
-        // The address of a hidden class: `Foo$$Lambda/0x00007f.run`.
-        if tail.starts_with("0x") || prefix.contains('$') {
-            break;
-        }
-        rest = tail;
-    }
-    rest
-}
-
-fn language_of(file: Option<&str>) -> Language {
-    match file.and_then(|file| file.rsplit_once('.')).map(|(_, ending)| ending) {
-        Some("kt" | "kts") => Language::Kotlin,
-        Some("scala" | "sc") => Language::Scala,
-        _ => Language::Java,
-    }
-}
-
-/// What a line between frames says about the chain.
-enum Link {
-    Cause,
-    Wrapper,
-    Suppressed,
-}
-
-fn parse_link(text: &str) -> Option<(Link, &str)> {
-    let trimmed = text.trim_start();
-    for (label, link) in
-        [("Caused by:", Link::Cause), ("Wrapped by:", Link::Wrapper), ("Suppressed:", Link::Suppressed)]
-    {
-        if let Some(rest) = trimmed.strip_prefix(label) {
-            let rest = rest.trim_start();
-            // Logback's encoder for Logstash puts a hash of the stack in front.
-            let hashed = rest.strip_prefix("<#").and_then(|rest| rest.split_once("> ")).map(|(_, rest)| rest);
-            return Some((link, hashed.unwrap_or(rest)));
-        }
-    }
-    None
-}
-
-/// Where the reader is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// In the message of the head, so many lines so far.
-    HeadMessage(usize),
-    /// Between frames, after so many blank lines.
-    Frames(usize),
-    /// In the message of a cause, so many lines so far.
-    LinkMessage(usize),
-    /// After a `Caused by:` whose type is on the next line (Gradle).
-    LinkType,
-}
-
-struct Open {
-    head: Head,
-    first_line: u64,
-    place: Place,
-    message_more: Vec<String>,
-    frames: Vec<TraceFrame>,
-    /// First frame of each link of the main chain, in the order printed. The head's is 0.
-    parts: Vec<usize>,
-    links: Vec<Head>,
-    wrapped: bool,
-    /// Indentation of the suppressed exception that the reader is in.
-    suppressed: Option<usize>,
-    /// JUnit's console launcher prints the frames without `at`.
-    launcher: bool,
-    /// For each frame, whether it is a suppressed exception's, where nobody looks first.
-    aside: Vec<bool>,
-}
-
-impl Open {
-    fn new(head: Head, first_line: u64) -> Self {
-        Self {
-            head,
-            first_line,
-            place: Place::HeadMessage(0),
-            message_more: Vec::new(),
-            frames: Vec::new(),
-            parts: vec![0],
-            links: Vec::new(),
-            wrapped: false,
-            suppressed: None,
-            launcher: false,
-            aside: Vec::new(),
-        }
-    }
-
-    fn frame(&mut self, parsed: Option<TraceFrame>) {
-        self.place = Place::Frames(0);
-        if let Some(parsed) = parsed
-            && self.frames.len() < Trace::MAX_FRAMES
-        {
-            self.frames.push(parsed);
-            self.aside.push(self.suppressed.is_some());
-        }
-    }
-
-    fn link(&mut self, link: &Link, depth: usize, rest: &str) {
-        if matches!(link, Link::Suppressed) {
-            self.suppressed.get_or_insert(depth);
-            self.place = Place::LinkMessage(0);
-            return;
-        }
-        if self.suppressed.is_some_and(|outer| depth >= outer) {
-            self.place = Place::LinkMessage(0);
-            return;
-        }
-        self.suppressed = None;
-        self.wrapped |= matches!(link, Link::Wrapper);
-        self.parts.push(self.frames.len());
-        if rest.is_empty() {
-            self.place = Place::LinkType;
-            return;
-        }
-        if rest.starts_with("[CIRCULAR REFERENCE") {
-            // An exception that the chain has named already; it has no frames.
-            self.place = Place::Frames(0);
-            return;
-        }
-        self.place = Place::LinkMessage(0);
-        let (exception, message) = rest.split_once(": ").unwrap_or((rest.trim_end_matches(':'), ""));
-        self.links.push(Head { exception: Some(exception.trim().to_owned()), message: message.to_owned() });
-    }
-
-    /// The frame to look at first: in the root cause, else in the link above it, and so on.
-    fn in_app_top(&self) -> Option<usize> {
-        let mut parts = self.parts.clone();
-        if self.wrapped {
-            parts.reverse();
-        }
-        let in_part = |start: usize| {
-            let end = self.parts.iter().copied().find(|other| *other > start).unwrap_or(self.frames.len());
-            (start..end)
-                .find(|at| self.frames.get(*at).is_some_and(|f| f.in_app) && self.aside.get(*at) == Some(&false))
-        };
-        let with_line = |at: &usize| self.frames.get(*at).is_some_and(|f| f.line.is_some());
-        parts
-            .iter()
-            .rev()
-            .filter_map(|start| in_part(*start))
-            .find(with_line)
-            .or_else(|| self.frames.iter().position(|f| f.in_app))
-    }
-}
-
-impl OpenTrace for Open {
-    fn push(&mut self, line: &TextLine) -> Next {
-        let text = without_tool(&line.text);
-        let bare = if self.launcher { parse_frame(&format!("at {}", text.trim_start())) } else { None };
-        if let Some(parsed) = parse_frame(text).or(bare) {
-            self.frame(parsed);
-            return Next::Take;
-        }
-        if let Some((link, rest)) = parse_link(text) {
-            self.link(&link, indent(text), rest);
-            return Next::Take;
-        }
-        match self.place {
-            Place::HeadMessage(lines) => {
-                if lines >= MESSAGE_LINES || begins_record(text) || Head::of_thread(text).is_some() {
-                    return Next::End;
-                }
-                self.place = Place::HeadMessage(lines + 1);
-                self.message_more.push(text.to_owned());
-                Next::Hold
-            }
-            Place::LinkType => {
-                let Some(head) = Head::bare(text) else { return Next::End };
-                self.links.push(head);
-                self.place = Place::LinkMessage(0);
-                Next::Take
-            }
-            Place::LinkMessage(lines) => {
-                if elision(text) {
-                    self.place = Place::Frames(0);
-                    return Next::Take;
-                }
-                if lines >= MESSAGE_LINES || begins_record(text) || Head::of_thread(text).is_some() {
-                    return Next::End;
-                }
-                self.place = Place::LinkMessage(lines + 1);
-                Next::Hold
-            }
-            Place::Frames(blank) => {
-                if elision(text) || is_note(text) {
-                    self.place = Place::Frames(0);
-                    Next::Take
-                } else if text.trim().is_empty() && blank < 2 {
-                    self.place = Place::Frames(blank + 1);
-                    Next::Hold
-                } else {
-                    Next::End
-                }
-            }
-        }
-    }
-
-    fn finish(self: Box<Self>) -> Option<Reading> {
-        let in_app_top = self.in_app_top();
-        let language = in_app_top
-            .and_then(|at| self.frames.get(at))
-            .or_else(|| self.frames.iter().find(|f| f.in_app))
-            .map_or(Language::Java, |f| language_of(f.file.as_deref()));
-        let mut message = self.head.message.clone();
-        if !self.frames.is_empty() {
-            for more in &self.message_more {
-                message.push('\n');
-                message.push_str(more);
-            }
-        }
-        let mut exception = self.head.exception.clone();
-        let mut cause_chain: Vec<String> = self.links.iter().filter_map(|link| link.exception.clone()).collect();
-        if self.wrapped {
-            // Printed root cause first: the last one ended the attempt.
-            if let Some(outermost) = self.links.last() {
-                message.clone_from(&outermost.message);
-            }
-            cause_chain.insert(0, exception.unwrap_or_default());
-            exception = cause_chain.pop();
-            cause_chain.reverse();
-        }
-        if self.launcher && self.frames.is_empty() {
-            return None;
-        }
-        Some(Reading {
-            trace: Trace {
-                language,
-                exception,
-                message: message.trim_end().to_owned(),
-                frames: self.frames,
-                in_app_top,
-                cause_chain,
-                text: String::new(),
-                cut: false,
-            },
-            first_line: self.first_line,
-            last_line: None,
-        })
-    }
-}
-
-/// Lines between frames that belong to the trace: a circular reference, Spark's second stack, a coroutine's boundary.
-fn is_note(text: &str) -> bool {
-    let trimmed = text.trim_start();
-    trimmed.starts_with("[CIRCULAR REFERENCE")
-        || trimmed == "[...]"
-        || trimmed == "Driver stacktrace:"
-        || trimmed.starts_with("Original Stack Trace:")
-        || trimmed.starts_with("*__checkpoint")
-        || trimmed.starts_with("|_ ")
+/// The head above a line that looks like one and is indented below it: JUnit lists the failures of `assertAll` in the message.
+fn enclosing_head<'l>(above: &'l [TextLine], text: &str) -> Option<(&'l TextLine, Head)> {
+    let depth = indent(text);
+    let mut heads = above.iter().rev().map_while(|line| Some((line, Head::bare(without_tool(&line.text))?)));
+    heads.find(|(line, _)| indent(without_tool(&line.text)) < depth)
 }
 
 #[cfg(test)]
@@ -511,6 +277,71 @@ mod tests {
                 "[error] java.lang.IllegalStateException: x\n[error] \tat a.Main$.run(Main.scala:5)\n[error] (run / Compile) failed",
                 "1-2 scala java.lang.IllegalStateException \"x\" [Main.scala:5 a.Main$.run] top 0 causes []",
             ),
+            (
+                "failures listed in the message",
+                "[ERROR] all  Time elapsed: 0.01 s  <<< FAILURE!\norg.opentest4j.MultipleFailuresError: stock (2 failures)\n\torg.opentest4j.AssertionFailedError: n\n\torg.opentest4j.AssertionFailedError: m\n\tat a.T.t(T.java:9)\n",
+                "2-5 java org.opentest4j.MultipleFailuresError \"stock (2 failures)\\n\\torg.opentest4j.AssertionFailedError: n\\n\\torg.opentest4j.AssertionFailedError: m\" [T.java:9 a.T.t] top 0 causes []",
+            ),
+            (
+                "Jenkins prints the root cause first, and what was suppressed before it",
+                "Also:   hudson.remoting.Channel$CallSite: to agent\n\t\tat hudson.A.b(A.java:1)\njava.io.IOException: full\n\tat hudson.F.w(F.java:2)\nCaused: a.RemoteException: failed\n\tat a.R.r(R.java:3)\n\tat WorkflowScript.run(WorkflowScript:12)\nFinished: FAILURE",
+                "1-7 java a.RemoteException \"failed\" [A.java:1 hudson.A.b, F.java:2 hudson.F.w, R.java:3 a.R.r, WorkflowScript:12 WorkflowScript.run] top 2 causes [java.io.IOException]",
+            ),
+            (
+                "ScalaTest's causes and elisions",
+                "- should load *** FAILED ***\n  a.X: m\n  at a.S.f(S.scala:1)\n  ...\n  Cause: a.Y: n\n  at a.S.g(S.scala:2)\n  ...\nRun completed",
+                "2-7 scala a.X \"m\" [S.scala:1 a.S.f, S.scala:2 a.S.g] top 1 causes [a.Y]",
+            ),
+            (
+                "a label in front of the type",
+                "Error: java.io.IOException: Type mismatch\n\tat a.M.map(M.java:5)\n\nStack trace: ExitCodeException exitCode=1: \n\tat a.S.run(S.java:9)\n",
+                "1-2 java java.io.IOException \"Type mismatch\" [M.java:5 a.M.map] top 0 causes []\n4-5 java ExitCodeException \"exitCode=1:\" [S.java:9 a.S.run] top 0 causes []",
+            ),
+            (
+                "Groovy's and Spock's assertions have no type",
+                "Assertion failed: \n\nassert x == 2\n       | |\n       1 false\n\n\tat job.check(job.groovy:2)\n",
+                "1-7 java - \"Assertion failed:\\n\\nassert x == 2\\n       | |\\n       1 false\" [job.groovy:2 job.check] top 0 causes []",
+            ),
+            (
+                "generated classes are not looked at first",
+                "a.X: m\n\tat a.Stock_Subclass.f(Unknown Source)\n\tat a.Stock.f(Stock.java:5)",
+                "1-3 java a.X \"m\" [-:0 a.Stock_Subclass.f, Stock.java:5 a.Stock.f] top 1 causes []",
+            ),
+            (
+                "Clojure's triage",
+                "Execution error (ArithmeticException) at shop.core/price (core.clj:12).\nDivide by zero\n\nFull report at:\n/tmp/x.edn\nuser=> Syntax error compiling at (shop/core.clj:3:1).\nUnable to resolve symbol: foo\n",
+                "1-2 java ArithmeticException \"Divide by zero\" [core.clj:12 shop.core/price] top 0 causes []\n6-7 java - \"Unable to resolve symbol: foo\" [shop/core.clj:3 -] top 0 causes []",
+            ),
+            (
+                "Gradle's short form",
+                "StockTest > load() FAILED\n    java.lang.IllegalStateException at StockTest.kt:30\n        Caused by: java.io.IOException at Stock.kt:22\n\n1 test completed",
+                "2-3 kotlin java.lang.IllegalStateException \"\" [StockTest.kt:30 -, Stock.kt:22 -] top 1 causes [java.io.IOException]",
+            ),
+            (
+                "a crash of the VM",
+                "#\n# A fatal error has been detected by the Java Runtime Environment:\n#\n#  SIGSEGV (0xb) at pc=0x7f, pid=1, tid=2\n#\n# Problematic frame:\n# C  [libz.so.1+0xed27f4]  inflate+0x124\n#\nAborted",
+                "1-8 java SIGSEGV \"(0xb) at pc=0x7f, pid=1, tid=2\" [libz.so.1:0 inflate] top - causes []",
+            ),
+            (
+                "a deadlock in a thread dump",
+                "\"main\" #1 prio=5\n\tat a.B.c(B.java:1)\n\nFound one Java-level deadlock:\n====\n\"first\":\n  waiting to lock monitor 0x1,\n  which is held by \"second\"\n\nJava stack information for the threads listed above:\n====\n\"first\":\n\tat a.D.x(D.java:7)\n\t- waiting to lock <0x2>\n\tat java.lang.Thread.run(java.base@17.0.15/Thread.java:840)\n\nFound 1 deadlock.\n\nHeap",
+                "4-17 java - \"Found one Java-level deadlock\" [D.java:7 a.D.x, Thread.java:840 java.lang.Thread.run] top 0 causes []",
+            ),
+            (
+                "the stack could not even be printed",
+                "Exception: java.lang.OutOfMemoryError thrown from the UncaughtExceptionHandler in thread \"main\"\nCaused by: nothing\n",
+                "1-1 java java.lang.OutOfMemoryError \"thrown from the UncaughtExceptionHandler in thread \\\"main\\\"\" [] top - causes []",
+            ),
+            (
+                "JUnit's tree",
+                "│  │     caught: a.B$Lost: x\n│  │           \tat a.T.t(T.java:9)\n│  │   duration: 5 ms",
+                "1-2 java a.B$Lost \"x\" [T.java:9 a.T.t] top 0 causes []",
+            ),
+            (
+                "standard output between the frames, but not another trace",
+                "a.X: m\n\tat a.B.c(B.java:1)\nstep 3\n\tat a.B.d(B.java:2)\n2026-11-21 10:00:00 INFO fine\n\tat a.B.e(B.java:3)\nBoom[code=5]\n\tat a.F.g(F.java:6)\n",
+                "1-6 java a.X \"m\" [B.java:1 a.B.c, B.java:2 a.B.d, B.java:3 a.B.e] top 0 causes []\n7-8 java Boom \"[code=5]\" [F.java:6 a.F.g] top 0 causes []",
+            ),
         ] {
             assert_eq!(summary(&read_all(&Jvm, log)), expected, "{name}");
         }
@@ -524,6 +355,11 @@ mod tests {
             "Caused by: section is documented.",
             "\"main\" #1 prio=5\n   java.lang.Thread.State: RUNNABLE\n\tat a.B.c(B.java:1)\n\tat a.B.d(B.java:2)",
             "Exception in thread pools is counted, not printed.",
+            "StockTest > load() PASSED\n    java.lang.String at Foo.java:12\n",
+            "Syntax error at (foo.clj:12).\nExecution error handlers are documented (see core.clj:12).",
+            "Found 0 deadlocks.\nNo Java-level deadlock found.",
+            "# A comment that says: a fatal error has been detected",
+            "    at the office (Main.java:12)",
             "[0.023s][info][class,load] java.lang.Error source: shared objects file",
         ] {
             assert_eq!(summary(&read_all(&Jvm, log)), "", "{log}");
@@ -532,6 +368,6 @@ mod tests {
 
     #[test]
     fn the_corpus_is_read() {
-        super::super::rig::assert_corpus(&Jvm, &["java", "kotlin", "scala"], 21);
+        super::super::rig::assert_corpus(&Jvm, &["java", "kotlin", "scala"], 42);
     }
 }

@@ -8,24 +8,53 @@
 //! | `driver` | which line goes to which open trace, and when a trace opens |
 //! | `little` | the lines of one open trace: taken, held, given back |
 //! | `prefix` | what launchers, collectors and loggers put in front of a line |
-//! | `json` | traces inside one structured line |
-//! | `python*`, `js*`, `go`, `rust`, `jvm`, `cpp*`, `shell` | one grammar per language and its dialects |
-//! | `in_app` | whose a frame is |
+//! | `json`, `json_beside` | traces inside one structured line |
+//! | `python*`, `js*`, `go*`, `rust*`, `jvm*`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
+//! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
+//! | `in_app*` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
 mod cpp;
+mod cpp_check;
+mod cpp_crash;
+mod cpp_stack;
+#[cfg(test)]
+mod cpp_tests;
 mod cpp_valgrind;
+mod dotnet;
+mod dotnet_lines;
+#[cfg(test)]
+mod dotnet_tests;
 mod driver;
 mod go;
+mod go_lines;
+mod go_open;
+mod go_testify;
 pub mod in_app;
+mod in_app_more;
 mod js;
 mod js_heap;
 mod js_lines;
+mod js_report;
 mod js_tap;
+#[cfg(test)]
+mod js_tests;
+mod js_uncaught;
 mod json;
+mod json_beside;
 mod jvm;
+mod jvm_lines;
+mod jvm_open;
+mod jvm_short;
+mod jvm_vm;
 mod lex;
 mod little;
+mod php;
+mod php_lines;
+mod php_runners;
+#[cfg(test)]
+mod php_tests;
+mod powershell;
 mod prefix;
 mod python;
 mod python_boxes;
@@ -37,10 +66,22 @@ mod python_report;
 mod python_syntax;
 #[cfg(test)]
 mod rig;
+mod ruby;
+mod ruby_bug;
+mod ruby_lines;
+mod ruby_rspec;
+#[cfg(test)]
+mod ruby_tests;
 mod rust;
+mod rust_report;
+#[cfg(test)]
+mod rust_tests;
+mod rust_tree;
 mod shell;
+mod shell_errors;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
+pub(in crate::detect) use prefix::sure_fields;
 
 use super::line::TextLine;
 use super::{Language, Trace};
@@ -104,6 +145,9 @@ fn grammars() -> Vec<Box<dyn Grammar>> {
     vec![
         Box::new(python::Python),
         Box::new(jvm::Jvm),
+        Box::new(dotnet::Dotnet),
+        Box::new(ruby::Ruby),
+        Box::new(php::Php),
         Box::new(shell::Shell),
         Box::new(rust::Rust),
         Box::new(go::Go),

@@ -74,6 +74,13 @@ pub(super) fn layers(text: &str, peel: Peel) -> Vec<Layer> {
     layers
 }
 
+/// Values of the prefixes in front of a line that cannot be anything else: `rank`, `node`.
+pub(in crate::detect) fn sure_fields(line: &[u8]) -> Fields {
+    // Prefixes are short; the rest of a long line is not looked at.
+    let start = String::from_utf8_lossy(line.get(..HEAD_WINDOW).unwrap_or(line));
+    layers(&start, Peel::Sure).pop().map(|layer| layer.fields).unwrap_or_default()
+}
+
 /// Byte offsets at which a logged text may begin in a line, with the head in front of each, nearest first.
 pub(super) fn heads(text: &str) -> Vec<(usize, Head, Fields)> {
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([A-Za-z][\w.-]*): "));
@@ -177,6 +184,11 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             |c, layer| stamp(layer, group(c, 1)),
         ),
         kind(r"^\[?(\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ", false, |c, layer| stamp(layer, group(c, 1))),
+        // Android's logcat, brief: `E/AndroidRuntime( 4711): text`.
+        kind(r"^[VDIWEFA]/([\w.$-]{1,40}) *\( *(\d+)\):(?: |$)", false, |c, layer| {
+            writer(layer, "program", group(c, 1));
+            writer(layer, "pid", group(c, 2));
+        }),
         // syslog, RFC 3164 as rsyslog and journalctl print it.
         kind(
             r"^((?:<\d+>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (\S+) ([^\s:\[]+)(?:\[\d+\])?:(?: |$)",

@@ -143,7 +143,9 @@ pub(super) fn assert_corpus(grammar: &dyn Grammar, languages: &[&str], events: u
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{go::Go, js::JavaScript, jvm::Jvm, rust::Rust};
+    use super::super::{
+        cpp::Cpp, dotnet::Dotnet, go::Go, js::JavaScript, jvm::Jvm, php::Php, ruby::Ruby, rust::Rust, shell::Shell,
+    };
     use super::*;
 
     /// Lines that some grammar has a word for, so that random logs reach the depths of all of them.
@@ -194,6 +196,76 @@ mod tests {
         "FATAL ERROR: x",
         "(Use `node --trace-uncaught ...",
         "Node.js v20",
+        "Unhandled exception. a.B: x",
+        " ---> a.C: y",
+        "   at A.B.C() in /srv/a.cs:line 3",
+        "   at A.B.D(Int32 x)",
+        "   --- End of inner exception stack trace ---",
+        " ---> (Inner Exception #1) a.D: z<---",
+        "  Error Message:",
+        "  Stack Trace:",
+        "Process terminated. é",
+        "1) Error : A.B",
+        "System.FormatException: é    at A.B() in /a.cs:line 3    at A.C()",
+        "a.rb:3:in 'f': é (A::B)",
+        "\tfrom a.rb:4:in 'g'",
+        "\t2: from a.rb:4:in `g'",
+        "a.rb:3:in 'f'",
+        "Traceback (most recent call last):",
+        "A::B (é):",
+        "Caused by:",
+        "rake aborted!",
+        "     Failure/Error: é",
+        "     # ./a.rb:3:in 'f'",
+        "     # --- Caused by: ---",
+        "a.rb: [BUG] é",
+        "a.rb:3: syntax error, é",
+        "T#t [a.rb:3]:",
+        "PHP Fatal error:  Uncaught A: é in /a.php:3",
+        "Stack trace:",
+        "#0 /a.php(3): f()",
+        "#1 {main}",
+        "Next A: é in /a.php:4",
+        "  thrown in /a.php on line 3",
+        "[object] (A(code: 0): é at /a.php:3)",
+        "[previous exception] [object] (A(code: 0): é",
+        "1) T::t",
+        "/a.php:3",
+        "In A.php line 3:",
+        "  at a.php:3",
+        "a.sh: line 3: é: command not found",
+        "    at f (./a.sh:3)",
+        "At C:\\a.ps1:3 char:1",
+        "A: /a.ps1:3",
+        "Line |",
+        "   3 | é",
+        "(node:1) é",
+        "^",
+        "not ok 2 - é",
+        "  ---",
+        "  at: 'f (/srv/a.js:1:2)'",
+        "  ...",
+        "Errors contained in AggregateError:",
+        "Error: é",
+        "├╴at src/a.rs:1:2",
+        "╰─▶ é",
+        "backtrace no. 1",
+        "The application panicked (crashed).",
+        "Message:  é",
+        "Location: src/a.rs:1",
+        "Program received signal SIGSEGV, é",
+        "#0  0x01 in f () at a.c:1",
+        "    @     0x7f41  f()",
+        "F1121 10:00:00.1 1 a.cc:1] Check failed: é",
+        "*** Check failure stack trace: ***",
+        "[h:1] *** Process received signal ***",
+        "==7== Possible data race é",
+        "==7==    at 0x10: f (a.c:1)",
+        "==7== ",
+        "a.cc:1: Failure",
+        "terminate called after throwing an instance of 'é'",
+        "  what():  é",
+        "frame #0: é + 0x1 (0x1 in /lib/é)",
     ];
 
     proptest! {
@@ -202,7 +274,8 @@ mod tests {
             let lines: Vec<String> =
                 picks.iter().map(|(at, noise)| if noise.len() % 5 == 4 { noise.clone() } else { LINES[*at].to_owned() }).collect();
             let log = lines.join("\n");
-            let grammars: [&dyn Grammar; 4] = [&JavaScript, &Jvm, &Go, &Rust];
+            let grammars: [&dyn Grammar; 9] =
+                [&JavaScript, &Jvm, &Go, &Rust, &Cpp, &Dotnet, &Ruby, &Php, &Shell];
             for grammar in grammars {
                 let mut ahead = 0;
                 for (reading, last) in read_all(grammar, &log) {

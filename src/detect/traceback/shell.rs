@@ -10,8 +10,12 @@ use regex::Regex;
 use super::in_app::is_app;
 use super::lex::pattern;
 use super::{Grammar, Next, OpenTrace, Reading};
+use super::{powershell, shell_errors};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace, TraceFrame};
+
+/// Most lines of a trap between the shell's error and the stack.
+const TRAP_LINES: usize = 3;
 
 /// The grammar.
 pub(super) struct Shell;
@@ -22,25 +26,44 @@ impl Grammar for Shell {
     }
 
     fn starters(&self) -> &'static [&'static str] {
-        &[
-            r"\.(?:sh|bash|ksh|zsh|bats):[0-9]+",
-            r"^[0-9]+ [A-Za-z_][A-Za-z0-9_:.-]* [^ ]+\.(?:sh|bash|ksh|zsh|bats)$",
-            r": line [0-9]+: (?:syntax error|.*: (?:unbound variable|command not found|bad substitution))",
-            r": [0-9]+: (?:Syntax error|.*: parameter not set)",
-        ]
+        static ALL: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+            let own = [
+                r"\.(?:sh|bash|ksh|zsh|bats):[0-9]+",
+                r"^[0-9]+ [A-Za-z_][A-Za-z0-9_:.-]* [^ ]+\.(?:sh|bash|ksh|zsh|bats)$",
+            ];
+            own.iter().chain(shell_errors::STARTERS).chain(powershell::STARTERS).copied().collect()
+        });
+        &ALL
     }
 
     fn open(&self, before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>> {
         let text = line.text.trim_end();
-        if let Some((frame, message)) = shell_error(text) {
-            let syntax = message.starts_with("syntax error near");
-            return Some(Box::new(Stack { frames: vec![frame], message, first_line: line.number, sure: true, syntax }));
+        if let Some((frame, message)) = shell_errors::parse(text) {
+            let quoted = message.starts_with("syntax error") || message.is_empty();
+            // bats names the test above the place, and quotes the command below.
+            let title = before.last().filter(|above| message.is_empty() && is_failed_test(&above.text));
+            let message = title.map_or(message, |title| title.text.trim().to_owned());
+            let first_line = title.map_or(line.number, |title| title.number);
+            let place = Place::Error { quoted, lines: 0 };
+            return Some(Box::new(Stack { frames: vec![frame], message, first_line, sure: true, place }));
+        }
+        if let Some(report) = powershell::Report::open(before, line) {
+            return Some(Box::new(report));
         }
         let frame = stack_frame(text)?;
         let (first_line, message) = headline(before).unwrap_or((line.number, String::new()));
         let sure = !message.is_empty();
-        Some(Box::new(Stack { frames: vec![frame], message, first_line, sure, syntax: false }))
+        Some(Box::new(Stack { frames: vec![frame], message, first_line, sure, place: Place::Frames }))
     }
+}
+
+/// Where the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Behind the shell's own error: bash repeats a line that it could not read, a trap prints a stack.
+    Error { quoted: bool, lines: usize },
+    /// Among the frames of a stack.
+    Frames,
 }
 
 struct Stack {
@@ -49,24 +72,30 @@ struct Stack {
     first_line: u64,
     /// Something says that it is a failure.
     sure: bool,
-    /// The shell repeats the line that it could not read.
-    syntax: bool,
+    place: Place,
 }
 
 impl OpenTrace for Stack {
     fn push(&mut self, line: &TextLine) -> Next {
         let text = line.text.trim_end();
-        if std::mem::take(&mut self.syntax) {
-            let quoted = shell_error(text).is_none() && text.contains(": line ") && text.ends_with('\'');
-            return if quoted { Next::TakeAndEnd } else { Next::End };
+        if let Some(frame) = stack_frame(text).filter(|_| self.frames.len() < Trace::MAX_FRAMES) {
+            self.place = Place::Frames;
+            self.frames.push(frame);
+            return Next::Take;
         }
-        match stack_frame(text) {
-            Some(frame) if self.frames.len() <= Trace::MAX_FRAMES => {
-                self.frames.push(frame);
-                Next::Take
-            }
-            _ => Next::End,
+        let Place::Error { quoted, lines } = self.place else { return Next::End };
+        self.place = Place::Error { quoted: false, lines: lines + 1 };
+        if shell_errors::parse(text).is_some() {
+            return Next::End;
         }
+        let repeated = text.contains(": line ") && text.ends_with('\'');
+        let failed = text.trim_start_matches(['#', ' ']).starts_with('`') && text.ends_with("' failed");
+        if quoted && (repeated || failed) {
+            return Next::Take;
+        }
+        // What a trap says above its stack.
+        let trap = lines < TRAP_LINES && (is_failure(text) || is_title(text));
+        if trap { Next::Hold } else { Next::End }
     }
 
     fn finish(self: Box<Self>) -> Option<Reading> {
@@ -88,17 +117,6 @@ impl OpenTrace for Stack {
     }
 }
 
-/// `./run.sh: line 12: FOO: unbound variable`: an error after which the script cannot go on as written.
-fn shell_error(text: &str) -> Option<(TraceFrame, String)> {
-    static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r"^(\S+): (?:line )?(\d+): ((?:[Ss]yntax error|[^:]+: (?:unbound variable|command not found|bad substitution|parameter not set)).*)$",
-        )
-    });
-    let c = ERROR.captures(text)?;
-    Some((frame(c.get(1)?.as_str(), c.get(2)?.as_str(), None), c.get(3)?.as_str().to_owned()))
-}
-
 /// A line of a call stack.
 fn stack_frame(text: &str) -> Option<TraceFrame> {
     // `caller`: line, function, file.
@@ -118,22 +136,39 @@ fn stack_frame(text: &str) -> Option<TraceFrame> {
     Some(frame(c.get(2)?.as_str(), c.get(3)?.as_str(), function))
 }
 
-/// The line above a call stack that says what has failed.
-fn headline(before: &[TextLine]) -> Option<(u64, String)> {
+/// Whether a line says that something failed.
+fn is_failure(text: &str) -> bool {
     static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"(?i)\b(?:error|err|fail(?:ed|ure)?|fatal|abort(?:ed|ing)?|exit(?:ed)?|status|rc=?|code|trap)\b")
     });
-    static TITLE: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"(?i)^\s*(?:call ?stack|stack ?trace|back ?trace|stack)\b.*:$"));
+    FAILURE.is_match(text)
+}
+
+/// ` ✗ adds`, `not ok 3 adds`: a failed test as bats prints it.
+fn is_failed_test(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with("✗ ") || text.starts_with("not ok ")
+}
+
+/// `Call stack:`, `Traceback:`.
+fn is_title(text: &str) -> bool {
+    static TITLE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?i)^\s*[-=* ]*(?:call ?stack|stack ?trace|trace ?back|back ?trace|stack)\b.*[:=-]+$")
+    });
+    TITLE.is_match(text)
+}
+
+/// The line above a call stack that says what has failed.
+fn headline(before: &[TextLine]) -> Option<(u64, String)> {
     static LEVEL: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^\[?(?:ERROR|FATAL|ERR|error|fatal|Error|Fatal)\]?:? +"));
     let mut lines = before.iter().rev().filter(|line| !line.text.trim().is_empty());
     let mut line = lines.next()?;
-    if TITLE.is_match(&line.text) {
+    if is_title(&line.text) {
         line = lines.next()?;
     }
     let text = line.text.trim();
-    FAILURE.is_match(text).then(|| (line.number, LEVEL.replace(text, "").into_owned()))
+    is_failure(text).then(|| (line.number, LEVEL.replace(text, "").into_owned()))
 }
 
 fn frame(file: &str, line: &str, function: Option<&str>) -> TraceFrame {
@@ -163,7 +198,8 @@ mod tests {
                     last = line.number;
                     break;
                 }
-                Next::Hold | Next::End => break,
+                Next::Hold => {}
+                Next::End => break,
             }
         }
         let reading = open.finish()?;
@@ -205,6 +241,16 @@ mod tests {
                 "bash repeats the line",
                 "a.sh: line 4: syntax error near unexpected token `fi'\na.sh: line 4: `fi'\nbye",
                 Some("1-2 syntax error near unexpected token `fi' [a.sh:4 -]"),
+            ),
+            (
+                "a trap below the shell's own error",
+                "./d.sh: line 7: aws: command not found\nERROR: 'aws' failed with status 127\n    at up (./d.sh:7)\n    at main (./d.sh:12)\nexit 127",
+                Some("1-4 aws: command not found [./d.sh:7 -, ./d.sh:7 up, ./d.sh:12 main]"),
+            ),
+            (
+                "bats",
+                " ✗ adds\n   (in test file test/cart.bats, line 7)\n     `[ \"$x\" -eq 3 ]' failed\nbye",
+                Some("1-3 ✗ adds [test/cart.bats:7 -]"),
             ),
             ("no sign of a failure", "sourced\n  ./e.sh:4 in f\n", None),
             ("a linter's finding", "checking\n./e.sh:4: note: use local\n", None),

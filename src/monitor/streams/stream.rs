@@ -18,6 +18,9 @@ const ARRIVALS: usize = 8;
 /// What would have to be read again for a scanner that is given up must not be more.
 const READ_AGAIN: u64 = 256 * 1024;
 
+/// Values of metrics read from one stream in one turn, some 40 bytes each; one chunk may bring more.
+const MAX_SIGNALS: usize = 100_000;
+
 /// How a stream wakes us.
 #[derive(Debug)]
 pub(super) enum Wake {
@@ -74,9 +77,10 @@ pub(super) struct Read {
 
 impl Read {
     pub(super) fn merge(&mut self, more: Scanned) {
-        let Scanned { detections, counted, progress, lines, bytes } = more;
+        let Scanned { detections, counted, signals, progress, lines, bytes } = more;
         let all = &mut self.scanned;
         all.detections.extend(detections);
+        all.signals.extend(signals);
         for (detector, count) in counted {
             *all.counted.entry(detector).or_default() += count;
         }
@@ -192,7 +196,7 @@ impl Stream {
     ) -> io::Result<Read> {
         let mut read = Read::default();
         self.scanner(set);
-        while read.raw < most {
+        while read.raw < most && read.scanned.signals.len() < MAX_SIGNALS {
             match self.tail.read(buffer)? {
                 TailEvent::Bytes(count) => {
                     let Some(chunk) = buffer.get(..count) else { break };
@@ -272,6 +276,7 @@ impl Stream {
             detections,
             arrived,
             counted: read.scanned.counted,
+            signals: read.scanned.signals,
             metrics: read.scanned.progress.into_iter().collect(),
             position: facts.position,
             file: facts.file,
