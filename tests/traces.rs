@@ -246,7 +246,11 @@ fn essence(found: &[Found]) -> Vec<Essence> {
 
 /// Streams whose lines have launchers' prefixes of their own, or columns that a prefix would shift.
 fn is_prefixed(log: &Path) -> bool {
-    log.file_stem().is_some_and(|name| name.to_string_lossy().starts_with("py_rank_"))
+    // The launcher's own report names the rank that failed, whatever stands in front of it.
+    log.file_stem().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("py_rank_") || name.starts_with("py_torchrun_")
+    })
 }
 
 fn logs() -> Vec<PathBuf> {

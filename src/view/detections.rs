@@ -37,6 +37,8 @@ pub struct DetectionJson<'a> {
     pub in_app_top: Option<usize>,
     /// Types of the causes, nearest first.
     pub cause_chain: &'a [String],
+    /// The trace was cut off: by the end of the stream, by another line, by a cap.
+    pub cut: bool,
     /// Name of the known failure class; left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<&'a str>,
@@ -67,6 +69,7 @@ pub fn json<'a>(file: &'a str, detection: &'a Detection) -> DetectionJson<'a> {
         frames: trace.map_or(&[], |trace| trace.frames.as_slice()),
         in_app_top: trace.and_then(|trace| trace.in_app_top),
         cause_chain: trace.map_or(&[], |trace| trace.cause_chain.as_slice()),
+        cut: trace.is_some_and(|trace| trace.cut),
         class: detection.class.as_ref().map(|class| class.name.as_str()),
         role: detection.class.as_ref().map(|class| class.role.as_str()),
         only_if_ended: detection.class.as_ref().is_some_and(|class| class.only_if_ended),
@@ -247,7 +250,7 @@ mod tests {
             |   File "/srv/app/x.py", line 3, in load
             | KeyError: 'port'
         "#);
-        insta::assert_snapshot!(serde_json::to_string(&json("train.log", &detection(Some(trace())))).unwrap(), @r#"{"schema":1,"file":"train.log","detector":"traceback","kind":"traceback","severity":"error","language":"python","exception":"KeyError","message":"'port'\nsecond line","start_line":12,"end_line":17,"frames":[{"file":"/srv/app/x.py","line":3,"function":"load","in_app":true},{"file":"/usr/lib/y.py","line":9,"function":"get","in_app":false}],"in_app_top":0,"cause_chain":["ValueError"],"captures":{}}"#);
-        insta::assert_snapshot!(serde_json::to_string(&json("-", &detection(None))).unwrap(), @r#"{"schema":1,"file":"-","detector":"oom","kind":"pattern","severity":"error","language":null,"exception":null,"message":"CUDA out of memory\u001b[2J","start_line":4,"end_line":4,"frames":[],"in_app_top":null,"cause_chain":[],"captures":{}}"#);
+        insta::assert_snapshot!(serde_json::to_string(&json("train.log", &detection(Some(trace())))).unwrap(), @r#"{"schema":1,"file":"train.log","detector":"traceback","kind":"traceback","severity":"error","language":"python","exception":"KeyError","message":"'port'\nsecond line","start_line":12,"end_line":17,"frames":[{"file":"/srv/app/x.py","line":3,"function":"load","in_app":true},{"file":"/usr/lib/y.py","line":9,"function":"get","in_app":false}],"in_app_top":0,"cause_chain":["ValueError"],"cut":false,"captures":{}}"#);
+        insta::assert_snapshot!(serde_json::to_string(&json("-", &detection(None))).unwrap(), @r#"{"schema":1,"file":"-","detector":"oom","kind":"pattern","severity":"error","language":null,"exception":null,"message":"CUDA out of memory\u001b[2J","start_line":4,"end_line":4,"frames":[],"in_app_top":null,"cause_chain":[],"cut":false,"captures":{}}"#);
     }
 }

@@ -8,12 +8,16 @@ use serde_json::{Map, Value};
 use super::driver::Found;
 use super::in_app::is_app;
 use super::json_beside;
+use super::json_fields;
 use super::lex::pattern;
+use super::prefix::Fields;
 use crate::detect::{Language, Trace, TraceFrame};
 
 /// Lines that may carry a trace in a field (structlog, python-json-logger, zap, zerolog, pino, winston, logstash, log4j).
 pub(super) const STARTERS: &[&str] = &[
-    r#""[A-Za-z_.@]*(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|traceback|backtrace|errorVerbose|thrown)"\s*:\s*["\[{]"#,
+    // A record inside another (docker's `json-file`) has its quotes escaped.
+    r#"(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|Exception|traceback|backtrace|errorVerbose|error_detail|throwable|thrown|"@x)\\*"\s*:\s*\\*["\[{]"#,
+    r#""trace"\s*:\s*\["#,
     r#"\b(?:stack|stacktrace|stack_trace|exc_info|exception|traceback|backtrace)=["']"#,
 ];
 
@@ -28,23 +32,31 @@ const STACK_FIELDS: &[&str] = &[
     "traceback",
     "backtrace",
     "errorverbose",
+    "error_detail",
+    "throwable",
+    "trace",
+    "@x",
     "extendedstacktrace",
     "thrown",
     "stacktracestring",
-    "trace",
 ];
 /// How deep fields are looked for.
 const MAX_DEPTH: usize = 6;
+/// How many objects of a list are looked into.
+const MAX_ITEMS: usize = 8;
 /// How many `{` of a line are tried as the start of an object.
 const MAX_STARTS: usize = 4;
 
-/// Reads the trace in a line that is a JSON object, ends with one (zap's console encoder), or has a quoted text in a pair.
+/// Reads the trace in a line that is a JSON object, ends with one (zap's console encoder), has a quoted text in a pair, or is a
+/// text whose line ends are escaped; with what the record says of itself.
 ///
 /// `read_text` finds the traces in a text of several lines.
-pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option<(Trace, Fields)> {
     let Some(object) = object_in(text) else {
-        let quoted = quoted_text(text)?;
-        return from_text(&quoted, true, read_text);
+        let mut texts = quoted_texts(text).into_iter();
+        let quoted = texts.find_map(|quoted| from_text(&quoted, true, &read_text));
+        let trace = quoted.or_else(|| from_escaped(text, read_text))?;
+        return Some((trace, Fields::new()));
     };
     let mut places = Vec::new();
     collect(&object, &mut Vec::new(), &mut places);
@@ -53,7 +65,10 @@ pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option
     for place in &places {
         let trace = match place.value {
             Value::String(text) if text.contains('\n') => from_text(text, place.is_stack, &read_text),
-            Value::Array(items) if place.is_stack => from_lines(items, &read_text).or_else(|| from_frames(items)),
+            Value::Array(items) if place.is_stack => match text_of_lines(items) {
+                Some(text) => from_text(&text, true, &read_text),
+                None => from_frames(items),
+            },
             Value::Object(fields) if place.is_stack => from_thrown(fields),
             _ => None,
         };
@@ -64,7 +79,9 @@ pub(super) fn read(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option
     }
     let (mut trace, place) = best?;
     complete(&mut trace, &place.parents);
-    Some(trace)
+    let mut fields = Fields::new();
+    json_fields::describe(&object, &mut fields);
+    Some((trace, fields))
 }
 
 /// A stack whose type and message stand in the fields beside it.
@@ -80,16 +97,24 @@ fn headless(place: &Place<'_>, read_text: impl Fn(&str) -> Vec<Found>) -> Option
     Some(trace)
 }
 
-/// The value of a `key="…"` pair that holds a text of several lines (logfmt, structlog's key-value renderer).
-fn quoted_text(text: &str) -> Option<String> {
+/// A stack that is a list of its lines.
+fn text_of_lines(items: &[Value]) -> Option<String> {
+    let lines: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+    lines.filter(|lines| lines.len() > 1).map(|lines| lines.join("\n"))
+}
+
+/// The values of `key="…"` pairs that hold a text of several lines (logfmt, structlog's key-value renderer).
+fn quoted_texts(text: &str) -> Vec<String> {
     static PAIR: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r#"=(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#)
     });
     if !text.contains("\\n") {
-        return None;
+        return Vec::new();
     }
-    let captures = PAIR.captures(text)?;
-    let quoted = captures.get(1).or(captures.get(2))?.as_str();
+    PAIR.captures_iter(text).filter_map(|c| Some(unescape(c.get(1).or(c.get(2))?.as_str()))).collect()
+}
+
+fn unescape(quoted: &str) -> String {
     let mut plain = String::with_capacity(quoted.len());
     let mut chars = quoted.chars();
     while let Some(c) = chars.next() {
@@ -104,22 +129,33 @@ fn quoted_text(text: &str) -> Option<String> {
             Some(other) => plain.push(other),
         }
     }
-    Some(plain)
+    plain
 }
 
-/// The line of output that docker's `json-file` driver or `go test -json` has wrapped into an object.
-pub(super) fn unwrap_container_line(text: &str) -> Option<String> {
-    let field = if text.starts_with("{\"log\":\"") {
-        "log"
-    } else if text.starts_with("{\"Time\":\"") && text.contains("\"Action\":\"output\"") {
-        "Output"
-    } else {
-        return None;
+/// A report that was squeezed into one line: rsyslog writes `#012` for a line feed, others `\n`, some inside quotes.
+fn from_escaped(text: &str, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    const HEADER: &str = "Traceback (most recent call last):";
+    let start = text.find(HEADER)?;
+    let (before, report) = text.split_at(start);
+    let report = match before.chars().next_back() {
+        // Up to the closing quote, which is not escaped.
+        Some(quote @ ('"' | '\'')) => {
+            let mut escaped = false;
+            let end = report.char_indices().find_map(|(at, c)| {
+                let closes = c == quote && !escaped;
+                escaped = c == '\\' && !escaped;
+                closes.then_some(at)
+            });
+            report.get(..end.unwrap_or(report.len())).unwrap_or(report)
+        }
+        _ => report,
     };
-    match serde_json::from_str::<Map<String, Value>>(text).ok()?.remove(field)? {
-        Value::String(line) => Some(line.trim_end_matches(['\n', '\r']).to_owned()),
-        _ => None,
-    }
+    let plain = match report.get(HEADER.len()..)? {
+        rest if rest.starts_with("#012") => report.replace("#012", "\n").replace("#011", "\t"),
+        rest if rest.starts_with("\\n") => unescape(report),
+        _ => return None,
+    };
+    from_text(&plain, false, read_text).filter(|trace| trace.exception.is_some() && !trace.frames.is_empty())
 }
 
 struct Place<'v> {
@@ -146,8 +182,15 @@ fn collect<'v>(object: &'v Map<String, Value>, parents: &mut Vec<&'v Map<String,
     for (name, value) in object {
         let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
         places.push(Place { value, is_stack: STACK_FIELDS.contains(&last.as_str()), parents: parents.clone() });
-        if let Value::Object(inner) = value {
-            collect(inner, parents, places);
+        match value {
+            Value::Object(inner) => collect(inner, parents, places),
+            // Sentry's events: `exception: {values: [{type, value, stacktrace}]}`.
+            Value::Array(items) => {
+                for inner in items.iter().filter_map(Value::as_object).take(MAX_ITEMS) {
+                    collect(inner, parents, places);
+                }
+            }
+            _ => {}
         }
     }
     parents.pop();
@@ -183,24 +226,12 @@ fn from_go_stack(text: &str) -> Option<Trace> {
     with_frames(Language::Go, frames)
 }
 
-/// A stack that is a list of its lines (AWS Lambda's Node runtime, Rails).
-fn from_lines(items: &[Value], read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
-    let lines: Vec<&str> = items.iter().map(Value::as_str).collect::<Option<_>>()?;
-    from_text(&lines.join("\n"), true, read_text)
-}
-
 /// A list of frames: zerolog's `pkgerrors` marshaler, structlog's `dict_tracebacks`, log4j's `extendedStackTrace`.
 fn from_frames(items: &[Value]) -> Option<Trace> {
     if let Some(Value::Object(first)) = items.first()
         && let Some(Value::Array(frames)) = first.get("frames")
     {
-        // structlog: the reported exception first, its causes behind it.
-        let mut trace = from_frames(frames)?;
-        trace.exception = string(first, &["exc_type", "type", "name"]);
-        trace.message = string(first, &["exc_value", "value", "message"]).unwrap_or_default();
-        let causes = items.iter().skip(1).filter_map(|item| string(item.as_object()?, &["exc_type", "type"]));
-        trace.cause_chain = causes.collect();
-        return Some(trace);
+        return from_stacks(items, first, frames);
     }
     let objects: Vec<&Map<String, Value>> = items.iter().filter_map(Value::as_object).collect();
     let files: Vec<String> =
@@ -219,6 +250,28 @@ fn from_frames(items: &[Value]) -> Option<Trace> {
         (file.is_some() || function.is_some()).then(|| frame(language, file.as_deref(), line, function.as_deref()))
     });
     with_frames(language, frames.collect())
+}
+
+/// A list of exceptions, each with its frames, as structlog writes it: the reported one first, its causes behind it.
+fn from_stacks(items: &[Value], first: &Map<String, Value>, frames: &[Value]) -> Option<Trace> {
+    let mut trace = from_frames(frames)?;
+    trace.exception = string(first, &["exc_type", "type", "name"]);
+    trace.message = string(first, &["exc_value", "value", "message"]).unwrap_or_default();
+    let mut direct = true;
+    for stack in items.iter().skip(1).filter_map(Value::as_object) {
+        trace.cause_chain.extend(string(stack, &["exc_type", "type", "name"]));
+        let start = trace.frames.len();
+        let Some(inner) = stack.get("frames").and_then(Value::as_array).and_then(|frames| from_frames(frames)) else {
+            continue;
+        };
+        trace.frames.extend(inner.frames);
+        // Where one follows directly from the next, a person looks at the last.
+        direct &= stack.get("is_cause").and_then(Value::as_bool).unwrap_or(true);
+        if direct && let Some(top) = inner.in_app_top {
+            trace.in_app_top = Some(start + top);
+        }
+    }
+    Some(trace)
 }
 
 /// log4j's `thrown` object, and others that keep the frames beside the type.

@@ -1,9 +1,10 @@
 //! A little stream with an open trace: which lines the trace has taken, and which it holds.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::driver::Found;
-use super::prefix::{Fields, Head, Layer};
+use super::head::Head;
+use super::prefix::{Fields, Layer};
 use super::{Next, OpenTrace, Reading};
 use crate::detect::Trace;
 use crate::detect::line::TextLine;
@@ -17,7 +18,11 @@ const MAX_BYTES: usize = 2 * Trace::MAX_TEXT;
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     /// The whole line, prefixes included.
-    pub(super) line: TextLine,
+    pub(super) line: Arc<TextLine>,
+    /// Number and first byte of the line at which it began, where a collector has cut it into several.
+    pub(super) first: (u64, u64),
+    /// The line behind its prefixes.
+    pub(super) layers: Arc<[Layer]>,
     /// A starter's regular expression matches it.
     pub(super) starter: bool,
     /// Grammars before this one have already been refused at this line.
@@ -27,8 +32,10 @@ pub(super) struct Item {
 /// What became of a line that was offered to an open trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offered {
-    /// Taken or held.
-    Kept,
+    /// Part of the trace.
+    Taken,
+    /// Perhaps part of it.
+    Held,
     /// Taken; the trace has ended with it.
     Ended,
     /// Refused; the trace has ended before it.
@@ -37,47 +44,49 @@ pub(super) enum Offered {
     Full,
 }
 
+/// How a trace ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By itself, by another line, by silence.
+    Plain,
+    /// Something else than the trace itself ended it.
+    Cut,
+    /// With the text of the field that holds it.
+    Whole,
+}
+
 /// How a little stream's lines are told from others.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
     /// Key of the prefixes.
     pub(super) key: String,
-    /// A logger's head behind the prefixes.
+    /// A learned head behind the prefixes.
     pub(super) head: Option<Head>,
-    /// Where the rest of the trace goes when only its first line has the prefix; `None` once that is decided.
-    pub(super) fallback: Option<String>,
 }
 
 impl Route {
-    /// Byte offset of the text of a line of this little stream.
-    pub(super) fn text_at(&self, layers: &[Layer], text: &str) -> Option<usize> {
+    /// The text of a line of this little stream.
+    pub(super) fn text_of<'l>(&self, layers: &'l [Layer]) -> Option<&'l str> {
         let layer = layers.iter().rev().find(|layer| layer.key == self.key)?;
-        let Some(head) = &self.head else { return Some(layer.at) };
-        head.strip(text.get(layer.at..)?).map(|end| layer.at + end)
+        match &self.head {
+            None => Some(&layer.rest),
+            Some(head) => head.strip(&layer.rest),
+        }
     }
 }
 
 /// A little stream with an open trace.
 pub(super) struct Little {
     pub(super) route: Route,
-    grammar: usize,
+    /// Nothing but a second line of the same kind shows that the route is right.
+    unproven: bool,
+    pub(super) grammar: usize,
     trace: Box<dyn OpenTrace>,
     fields: Fields,
     before: Vec<TextLine>,
-    taken: Vec<(Item, usize)>,
-    held: Vec<(Item, usize)>,
+    taken: Vec<(Item, String)>,
+    held: Vec<(Item, String)>,
     bytes: usize,
-    /// Heads that the first line may have: the second line tells whether every line has one.
-    rivals: Vec<Rival>,
-}
-
-/// A logger's head that may stand in front of every line of a trace.
-#[derive(Clone, Debug)]
-pub(super) struct Rival {
-    /// Byte offset of the text behind it in the trace's first line.
-    pub(super) at: usize,
-    pub(super) head: Head,
-    pub(super) fields: Fields,
 }
 
 /// What is left of a little stream when its trace has ended.
@@ -86,44 +95,34 @@ pub(super) struct Closed {
     pub(super) found: Option<Found>,
     /// Lines to be offered anew, in order.
     pub(super) released: Vec<Item>,
-    /// The lines up to this one belong to the trace.
-    pub(super) covered: Option<u64>,
 }
 
 impl Little {
-    /// Opens a little stream at `item`, whose text begins at byte `at`.
+    /// Opens a little stream at `item`, whose text is `text`.
     pub(super) fn new(
         route: Route,
-        grammar: usize,
-        trace: Box<dyn OpenTrace>,
+        (grammar, trace): (usize, Box<dyn OpenTrace>),
         fields: Fields,
         before: Vec<TextLine>,
         item: Item,
-        at: usize,
+        text: String,
     ) -> Self {
         let bytes = item.line.text.len();
-        Self {
-            route,
-            grammar,
-            trace,
-            fields,
-            before,
-            taken: vec![(item, at)],
-            held: Vec::new(),
-            bytes,
-            rivals: Vec::new(),
-        }
+        let taken = vec![(item, text)];
+        Self { route, unproven: false, grammar, trace, fields, before, taken, held: Vec::new(), bytes }
     }
 
-    /// Adds heads that the first line may have.
-    pub(super) fn with_rivals(mut self, rivals: Vec<Rival>) -> Self {
-        self.rivals = rivals;
+    /// Says that the route is a mere guess.
+    pub(super) fn unproven(mut self) -> Self {
+        self.unproven = true;
         self
     }
 
-    /// The heads that are still possible, once.
-    pub(super) fn take_rivals(&mut self) -> Vec<Rival> {
-        std::mem::take(&mut self.rivals)
+    /// Adds what a head says, where the prefixes have not said it.
+    pub(super) fn add_fields(&mut self, fields: &Fields) {
+        for (name, value) in fields {
+            self.fields.entry(name.clone()).or_insert_with(|| value.clone());
+        }
     }
 
     /// The line at which the trace was opened.
@@ -131,26 +130,43 @@ impl Little {
         self.taken.first().map(|(item, _)| item)
     }
 
+    /// The line at which the trace was opened, when it has taken no other.
+    pub(super) fn only_line(&self) -> Option<&Item> {
+        self.starter().filter(|_| self.taken.len() == 1)
+    }
+
     /// Number of the newest line of this little stream.
     pub(super) fn newest(&self) -> u64 {
         self.held.last().or(self.taken.last()).map_or(0, |(item, _)| item.line.number)
     }
 
-    /// The first line that the trace may still claim.
-    pub(super) fn oldest(&self) -> Option<(u64, u64)> {
-        let line = self.before.first().or(self.taken.first().map(|(item, _)| &item.line))?;
-        Some((line.start, line.number))
+    /// Bytes of text that it keeps.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Offers a line whose text begins at byte `at`. A refused line is not kept.
-    pub(super) fn offer(&mut self, item: &Item, at: usize) -> Offered {
-        let next = self.trace.push(&text_from(&item.line, at));
+    /// The first line that the trace may still claim.
+    pub(super) fn oldest(&self) -> Option<(u64, u64)> {
+        let first = self.taken.first().map(|(item, _)| (item.first.1, item.first.0));
+        self.before.first().map(|line| (line.start, line.number)).or(first)
+    }
+
+    /// The text of a line, if it is one of this little stream. Lines that were given back by another trace may be older than
+    /// what has been read here: these are not.
+    pub(super) fn text_of<'l>(&self, item: &'l Item) -> Option<&'l str> {
+        self.route.text_of(&item.layers).filter(|_| item.line.number > self.newest())
+    }
+
+    /// Offers a line of this little stream. A refused line is not kept.
+    pub(super) fn offer(&mut self, item: &Item, text: String) -> Offered {
+        let line = text_line(&item.line, &text);
+        let next = self.trace.push(&line);
         match next {
             Next::End => return Offered::Refused,
-            Next::Hold => self.held.push((item.clone(), at)),
+            Next::Hold => self.held.push((item.clone(), text)),
             Next::Take | Next::TakeAndEnd => {
                 self.taken.append(&mut self.held);
-                self.taken.push((item.clone(), at));
+                self.taken.push((item.clone(), text));
             }
         }
         self.bytes += item.line.text.len();
@@ -158,68 +174,65 @@ impl Little {
             Offered::Ended
         } else if self.taken.len() + self.held.len() >= MAX_LINES || self.bytes >= MAX_BYTES {
             Offered::Full
+        } else if next == Next::Hold {
+            Offered::Held
         } else {
-            Offered::Kept
+            Offered::Taken
         }
     }
 
-    /// Ends the trace. `cut` says that something else than the trace itself ended it.
-    pub(super) fn close(self, cut: bool) -> Closed {
-        let Self { route: _, grammar, trace, fields, before, taken, held, bytes: _, rivals: _ } = self;
-        let Some(reading) = trace.finish() else {
-            // No trace after all: another grammar may read its first line.
-            let mut released: Vec<Item> = taken.into_iter().chain(held).map(|(item, _)| item).collect();
-            if let Some(first) = released.first_mut() {
-                first.from = grammar + 1;
-            }
-            return Closed { found: None, released, covered: None };
+    /// Gives the held lines back; the trace is dropped.
+    pub(super) fn into_held(self) -> Vec<Item> {
+        self.held.into_iter().map(|(item, _)| item).collect()
+    }
+
+    /// Ends the trace.
+    pub(super) fn close(self, end: Ending) -> Closed {
+        let Self { route: _, unproven, grammar: _, mut trace, mut fields, before, mut taken, mut held, bytes: _ } =
+            self;
+        if trace.claims_held(end == Ending::Whole) {
+            let last = held.iter().rposition(|(_, text)| !text.trim().is_empty()).map_or(0, |last| last + 1);
+            let blank = held.split_off(last);
+            taken.append(&mut held);
+            held = blank;
+        }
+        for (name, value) in trace.fields() {
+            fields.insert(name, value);
+        }
+        let Some(reading) = trace.finish().filter(|_| !unproven || taken.len() > 1) else {
+            let released = taken.into_iter().chain(held).map(|(item, _)| item).collect();
+            return Closed { found: None, released };
         };
         let last = reading.last_line.unwrap_or_else(|| taken.last().map_or(0, |(item, _)| item.line.number));
         let split = taken.partition_point(|(item, _)| item.line.number <= last);
-        let mut taken = taken;
         let rest = taken.split_off(split.max(1));
-        let found = found(reading, fields, &before, &taken, cut);
+        let found = found(reading, fields, &before, &taken, end == Ending::Cut);
         let released = rest.into_iter().chain(held).map(|(item, _)| item).collect();
-        Closed { covered: Some(found.last_line), found: Some(found), released }
+        Closed { found: Some(found), released }
     }
 }
 
-/// The line's text from byte `at` on.
-pub(super) fn text_from(line: &TextLine, at: usize) -> TextLine {
-    TextLine {
-        number: line.number,
-        start: line.start,
-        end: line.end,
-        text: line.text.get(at..).unwrap_or_default().to_owned(),
-    }
+/// The line with another text.
+pub(super) fn text_line(line: &TextLine, text: &str) -> TextLine {
+    TextLine { number: line.number, start: line.start, end: line.end, text: text.to_owned() }
 }
 
-fn found(
-    reading: Reading,
-    prefix: BTreeMap<String, String>,
-    before: &[TextLine],
-    taken: &[(Item, usize)],
-    cut: bool,
-) -> Found {
+fn found(reading: Reading, prefix: Fields, before: &[TextLine], taken: &[(Item, String)], cut: bool) -> Found {
     let Reading { mut trace, first_line, last_line: _ } = reading;
     let claimed = before.iter().filter(|line| line.number >= first_line);
-    let spans = claimed.clone().map(|line| (line.number, line.start, line.end));
-    let spans = spans.chain(taken.iter().map(|(item, _)| (item.line.number, item.line.start, item.line.end)));
+    let taken = taken.iter().filter(|(item, _)| item.line.number >= first_line);
+    let spans = claimed.clone().map(|line| (line.number, line.number, line.start, line.end));
+    let spans =
+        spans.chain(taken.clone().map(|(Item { line, first, .. }, _)| (first.0, line.number, first.1, line.end)));
     let mut lines = (u64::MAX, 0);
     let mut bytes = (u64::MAX, 0);
-    for (number, start, end) in spans.filter(|&(number, ..)| number >= first_line) {
-        lines = (lines.0.min(number), lines.1.max(number));
+    for (first, last, start, end) in spans {
+        lines = (lines.0.min(first), lines.1.max(last));
         bytes = (bytes.0.min(start), bytes.1.max(end));
     }
     trace.cut |= cut;
     trace.text.clear();
-    let texts = claimed.map(|line| line.text.as_str()).chain(
-        taken
-            .iter()
-            .filter(|(item, _)| item.line.number >= first_line)
-            .map(|(item, at)| item.line.text.get(*at..).unwrap_or_default()),
-    );
-    for text in texts {
+    for text in claimed.map(|line| line.text.as_str()).chain(taken.map(|(_, text)| text.as_str())) {
         if trace.text.len() + text.len() + 1 > Trace::MAX_TEXT {
             trace.cut = true;
             break;

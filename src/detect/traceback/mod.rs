@@ -5,15 +5,17 @@
 //!
 //! | files | what they know |
 //! | --- | --- |
-//! | `driver` | which line goes to which open trace, and when a trace opens |
-//! | `little` | the lines of one open trace: taken, held, given back |
-//! | `prefix` | what launchers, collectors and loggers put in front of a line |
-//! | `json`, `json_beside` | traces inside one structured line |
+//! | `driver` | which line goes to which open trace |
+//! | `openers`, `contest`, `little` | where a trace begins in a line, the ways its other lines may look, the lines it has taken and holds |
+//! | `prefix`, `head` | what launchers, collectors and loggers put in front of a line: known forms, learned ones |
+//! | `partial` | lines that a container runtime has cut into pieces |
+//! | `json`, `json_beside`, `json_fields` | traces inside one structured line, and what such a line says of itself |
 //! | `python*`, `js*`, `go*`, `rust*`, `jvm*`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
 //! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
 //! | `in_app*` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
+mod contest;
 mod cpp;
 mod cpp_check;
 mod cpp_crash;
@@ -30,6 +32,7 @@ mod go;
 mod go_lines;
 mod go_open;
 mod go_testify;
+mod head;
 pub mod in_app;
 mod in_app_more;
 mod js;
@@ -42,6 +45,7 @@ mod js_tests;
 mod js_uncaught;
 mod json;
 mod json_beside;
+mod json_fields;
 mod jvm;
 mod jvm_lines;
 mod jvm_open;
@@ -49,6 +53,8 @@ mod jvm_short;
 mod jvm_vm;
 mod lex;
 mod little;
+mod openers;
+mod partial;
 mod php;
 mod php_lines;
 mod php_runners;
@@ -59,8 +65,10 @@ mod prefix;
 mod python;
 mod python_boxes;
 mod python_cells;
+mod python_elastic;
 mod python_fault;
 mod python_group;
+mod python_printed;
 mod python_pytest;
 mod python_report;
 mod python_syntax;
@@ -82,6 +90,8 @@ mod shell_errors;
 
 pub use driver::{CONTEXT_LINES, Driver, Found, RawLine, Role};
 pub(in crate::detect) use prefix::sure_fields;
+
+use std::collections::BTreeMap;
 
 use super::line::TextLine;
 use super::{Language, Trace};
@@ -111,6 +121,18 @@ pub trait Grammar: Send + Sync {
 pub trait OpenTrace: Send {
     /// Offers the next line of the same little stream.
     fn push(&mut self, line: &TextLine) -> Next;
+
+    /// Whether the held lines are part of the trace after all, now that it is over. `whole` says that nothing else can stand
+    /// behind it: the trace is the text of a field.
+    fn claims_held(&mut self, whole: bool) -> bool {
+        let _ = whole;
+        false
+    }
+
+    /// What the report says of the process that failed (`rank`, `exitcode`), in the words of a detection's captures.
+    fn fields(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// Ends the trace. `None` when the lines were no trace after all.
     fn finish(self: Box<Self>) -> Option<Reading>;

@@ -2,13 +2,17 @@
 //!
 //! Format: `traceback.TracebackException.format` of CPython 3.8 to 3.14.
 
+use std::collections::BTreeMap;
+
 use super::python_boxes::Boxed;
 use super::python_cells::Cells;
+use super::python_elastic;
 use super::python_fault::Fault;
 use super::python_group;
+use super::python_printed::Printed;
 use super::python_pytest::Failure;
 use super::python_report::{Link, Report};
-use super::python_syntax::{self as syntax, Shape};
+use super::python_syntax::{self as syntax, FrameLine, Shape};
 use super::{Grammar, Next, OpenTrace, Reading};
 use crate::detect::Language;
 use crate::detect::line::TextLine;
@@ -16,9 +20,12 @@ use crate::detect::line::TextLine;
 /// Lines of other writers that may stand between two lines of a trace.
 const MAX_FOREIGN: usize = 16;
 /// Lines behind an exception's line that may turn out to be its message.
-const MAX_MESSAGE_HELD: usize = 48;
-/// Lines of a report that is framed by two rules (torchrun's table of failures).
-const MAX_BOX: usize = 600;
+const MAX_MESSAGE_HELD: usize = 32;
+/// Lines that a logger's record may add to an exception's line, where records stand in front of the trace and behind it.
+const MAX_NOTES: usize = 12;
+
+#[path = "python_quotes.rs"]
+mod quotes;
 
 /// The grammar.
 pub(super) struct Python;
@@ -34,6 +41,8 @@ impl Grammar for Python {
             r#"File "[^"]+", line [0-9]+"#,
             "Fatal Python error: ",
             r"Timeout \([0-9]+:[0-9][0-9]:[0-9][0-9]",
+            r"(?:Cell|Input) In ?\[[0-9]+\]",
+            "ImportError while loading conftest '",
             "___ .+ ___",
         ]
     }
@@ -44,11 +53,7 @@ impl Grammar for Python {
             Shape::GroupHeader => Some(Box::new(Plain::at_group(line))),
             // Only the location of a syntax error stands without a header.
             Shape::Frame(frame) if frame.function.is_none() && frame.bare => {
-                let mut plain = Plain::new(line.number, 0);
-                plain.headless = true;
-                plain.report.begin(Link::First, 0);
-                plain.report.frame(frame.into_trace_frame());
-                Some(Box::new(plain))
+                Some(Box::new(Plain::at_location(line.number, frame)))
             }
             _ => open_other(before, line),
         }
@@ -66,6 +71,16 @@ fn open_other(before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>
     if let Some(fault) = Fault::open(line) {
         return Some(Box::new(fault));
     }
+    if let Some(printed) = Printed::open(before, line) {
+        return Some(Box::new(printed));
+    }
+    if let Some((front, place)) = line.text.split_once("]: ")
+        && let Shape::Frame(frame) = syntax::shape(place)
+        && frame.function.is_none()
+        && syntax::is_prompt(&format!("{front}]: "))
+    {
+        return Some(Box::new(Plain::at_location(line.number, frame)));
+    }
     Failure::open(line).map(|failure| Box::new(failure) as Box<dyn OpenTrace>)
 }
 
@@ -77,8 +92,10 @@ enum State {
     Message,
     /// Behind a line that says how the next exception follows from the last.
     Link(Link),
-    /// Inside a report that is framed by two rules.
-    Box { lines: usize },
+    /// Inside a report that is framed by two rules of one kind.
+    Box { lines: usize, rule: char, of: usize },
+    /// Behind the exception that says that a notebook's cell has failed.
+    Cell { lines: usize },
 }
 
 /// A traceback as the interpreter prints it, with chains, groups and quoted tracebacks.
@@ -99,6 +116,14 @@ struct Plain {
     held: Vec<String>,
     /// Lines of the message that were taken, the first one included.
     message_lines: usize,
+    /// The report of a notebook's cell; it has `report` then.
+    cells: Option<Box<Cells>>,
+    /// Lines in front of the trace with their numbers folded: what looks like them is no message.
+    earlier: Vec<String>,
+    /// The trace stands below a logger's record, whose beginning looks like this.
+    record: Option<String>,
+    /// A record of the same logger has ended the trace.
+    ended_by_record: bool,
 }
 
 impl Plain {
@@ -114,12 +139,28 @@ impl Plain {
             depth: 0,
             held: Vec::new(),
             message_lines: 0,
+            cells: None,
+            earlier: Vec::new(),
+            record: None,
+            ended_by_record: false,
         }
+    }
+
+    /// Opens at the location of a syntax error.
+    fn at_location(number: u64, frame: FrameLine<'_>) -> Self {
+        let mut plain = Self::new(number, 0);
+        plain.headless = true;
+        plain.report.begin(Link::First, 0);
+        plain.report.frame(frame.into_trace_frame());
+        plain
     }
 
     fn at_header(before: &[TextLine], number: u64, indent: usize) -> Self {
         let mut plain = Self::new(number, indent);
         plain.report.begin(Link::First, 0);
+        plain.earlier =
+            before.iter().map(|line| syntax::skeleton(&line.text)).filter(|line| !line.is_empty()).collect();
+        plain.record = before.last().filter(|line| syntax::is_log(&line.text)).map(|line| record_head(&line.text));
         if let [.., name, quote] = before
             && let Some(exception) = syntax::remote_traceback(&name.text)
             && syntax::is_quote(&quote.text)
@@ -156,7 +197,8 @@ impl Plain {
             State::Frames => self.read_frames(text),
             State::Message => self.read_message(text),
             State::Link(link) => self.read_link(text, link),
-            State::Box { lines } => self.read_box(text, lines),
+            State::Box { lines, rule, of } => self.read_box(text, lines, rule, of),
+            State::Cell { lines } => self.read_cell(text, lines),
         }
     }
 
@@ -176,7 +218,10 @@ impl Plain {
                     return Next::End;
                 }
                 self.report.exception(name, message);
-                self.state = State::Message;
+                self.state = match name.rsplit('.').next() {
+                    Some("CellExecutionError" | "PapermillExecutionError") => State::Cell { lines: 0 },
+                    _ => State::Message,
+                };
                 self.message_lines = 1;
                 self.take()
             }
@@ -202,6 +247,9 @@ impl Plain {
         if syntax::is_quoted_traceback(text) {
             return self.nest(syntax::indent(text));
         }
+        if self.in_definition() {
+            return self.read_definition(text);
+        }
         match syntax::shape(text) {
             Shape::Header { indent } if self.introduces_nested() => self.nest(indent),
             Shape::Header { .. } | Shape::GroupHeader => Next::End,
@@ -221,12 +269,24 @@ impl Plain {
                 && self.report.message_is_empty()
                 && syntax::is_rule(text) =>
             {
-                self.state = State::Box { lines: 0 };
+                let rule = text.trim_start().chars().next().unwrap_or_default();
+                self.state = State::Box { lines: 0, rule, of: self.report.current() };
                 self.take()
             }
-            _ if self.held.is_empty() && syntax::is_known_continuation(text) => self.message_line(text),
+            _ if self.held.iter().all(|held| held.trim().is_empty() || syntax::is_short_rule(held))
+                && syntax::is_known_continuation(text) =>
+            {
+                self.message_line(text)
+            }
+            _ if syntax::is_short_rule(text) => self.hold(text, MAX_MESSAGE_HELD),
             _ if self.continues_message(text) => self.message_line(text),
-            _ if syntax::is_log(text) => Next::End,
+            _ if syntax::is_log(text) || syntax::begins_prompt(text) => {
+                self.ended_by_record = self.record.as_deref() == Some(record_head(text).as_str());
+                Next::End
+            }
+            // What `stack_info=True` adds.
+            _ if text == "Stack (most recent call last):" => Next::End,
+            _ if syntax::is_progress(text) || self.earlier.contains(&syntax::skeleton(text)) => Next::End,
             _ => self.hold(text, MAX_MESSAGE_HELD),
         }
     }
@@ -295,6 +355,12 @@ impl Plain {
                 self.take()
             }
             _ if self.quoted && syntax::is_quote(text) => self.take(),
+            // `ray::f() (pid=47)` in place of the header: the chain is that of the remote task.
+            _ if text.starts_with("ray::") => {
+                self.report.begin(Link::NestedChain, self.depth);
+                self.state = State::Frames;
+                self.take()
+            }
             Shape::Frame(frame) => {
                 self.report.begin(link, self.depth);
                 self.report.frame(frame.into_trace_frame());
@@ -310,18 +376,6 @@ impl Plain {
             }
             _ => self.hold(text, MAX_FOREIGN),
         }
-    }
-
-    fn read_box(&mut self, text: &str, lines: usize) -> Next {
-        if lines >= MAX_BOX || matches!(syntax::shape(text), Shape::Header { .. }) {
-            return Next::End;
-        }
-        self.report.message_line(text);
-        if syntax::is_rule(text) && text.trim_start().starts_with('=') && lines > 0 {
-            return Next::TakeAndEnd;
-        }
-        self.state = State::Box { lines: lines + 1 };
-        self.take()
     }
 
     /// A line of an exception group's tree, with the tree's drawing taken off.
@@ -366,14 +420,49 @@ impl Plain {
 impl OpenTrace for Plain {
     fn push(&mut self, line: &TextLine) -> Next {
         let text = line.text.trim_end();
-        if self.group { self.read_group(text) } else { self.read(text) }
+        match &mut self.cells {
+            Some(cells) => cells.push(line),
+            None if self.group => self.read_group(text),
+            None => self.read(text),
+        }
+    }
+
+    fn claims_held(&mut self, whole: bool) -> bool {
+        let notes = self.held.iter().filter(|line| !line.trim().is_empty()).count();
+        let claims = self.state == State::Message
+            && notes > 0
+            && self.message_lines != usize::MAX
+            && (whole || (self.ended_by_record && self.held.len() <= MAX_NOTES));
+        if claims {
+            for line in std::mem::take(&mut self.held) {
+                self.report.message_line(&line);
+            }
+        }
+        claims
+    }
+
+    fn fields(&self) -> BTreeMap<String, String> {
+        python_elastic::first_failure(self.report.message_of(0))
     }
 
     fn finish(self: Box<Self>) -> Option<Reading> {
+        let first_line = self.first_line;
+        if let Some(cells) = self.cells {
+            return cells.finish().map(|reading| Reading { first_line, ..reading });
+        }
         if self.headless && !self.report.has_exception() {
             return None;
         }
         let trace = self.report.into_trace()?;
-        Some(Reading { trace, first_line: self.first_line, last_line: None })
+        Some(Reading { trace, first_line, last_line: None })
     }
 }
+
+/// The beginning of a log record, as far as records of one logger look alike.
+fn record_head(text: &str) -> String {
+    syntax::skeleton(text).chars().take(8).collect()
+}
+
+#[cfg(test)]
+#[path = "python_tests.rs"]
+mod tests;

@@ -35,6 +35,12 @@ pub(super) struct Boxed {
     first_line: u64,
     /// Columns in front of the box.
     column: usize,
+    /// Columns of the box.
+    width: usize,
+    /// Characters of the newest line of the message.
+    message_width: usize,
+    /// Inside the box of a group's member.
+    member: bool,
     /// Start of a path that goes on in the next line.
     path: String,
     held: usize,
@@ -46,7 +52,27 @@ impl Boxed {
         let column = top_column(&line.text)?;
         let mut report = Report::default();
         report.begin(Link::First, 0);
-        Some(Self { report, state: State::Box, first_line: line.number, column, path: String::new(), held: 0 })
+        Some(Self {
+            report,
+            state: State::Box,
+            first_line: line.number,
+            column,
+            width: line.text.trim().chars().count(),
+            message_width: 0,
+            member: false,
+            path: String::new(),
+            held: 0,
+        })
+    }
+
+    /// Whether the message's newest line had no room for the first word of `text`.
+    fn is_wrapped(&self, text: &str) -> bool {
+        let word = text.split_whitespace().next().map_or(0, |word| word.chars().count());
+        self.column == 0
+            && syntax::indent(text) == 0
+            && self.message_width <= self.width
+            && self.message_width + 1 + word > self.width
+            && !syntax::is_log(text)
     }
 
     fn take(&mut self) -> Next {
@@ -61,10 +87,19 @@ impl Boxed {
 
     fn read_box(&mut self, text: &str) -> Next {
         if is_bottom(text) {
-            self.state = State::Below;
+            self.state = if self.member { State::Message } else { State::Below };
+            self.member = false;
             return self.take();
         }
         let Some(inner) = inside(text) else { return self.hold() };
+        if self.member
+            && self.report.exception_name().is_none()
+            && let Shape::Exception { name, message } = syntax::shape(inner)
+            && syntax::is_exception_name(name)
+        {
+            self.report.exception(name, message);
+            return self.take();
+        }
         if inner.starts_with(['│', '|', '╭', '╰', '❱', '>']) {
             // Locals and the line that failed.
             self.path.clear();
@@ -90,6 +125,17 @@ impl Boxed {
         if text.trim().is_empty() {
             return self.hold();
         }
+        if is_member_top(text) {
+            self.report.begin(Link::Member, 1);
+            self.state = State::Box;
+            self.member = true;
+            return self.take();
+        }
+        if self.held == 0 && (text.trim_start().starts_with("[NOTE] ") || self.is_wrapped(text)) {
+            self.message_width = text.chars().count();
+            self.report.message_line(text.trim());
+            return self.take();
+        }
         // Behind a handler the message is wrapped at the box's own column.
         if self.held == 0 && self.column > 0 && syntax::indent(text) >= self.column {
             self.report.message_line(text.trim());
@@ -109,8 +155,11 @@ impl OpenTrace for Boxed {
                 Shape::Exception { name, message } => {
                     self.report.exception(name, message);
                     self.state = State::Message;
+                    self.message_width = text.chars().count();
                     self.take()
                 }
+                // The source of code that cannot be compiled stands in a box of its own.
+                _ if is_drawn(text) => self.take(),
                 _ => self.hold(),
             },
             State::Message => self.read_message(text),
@@ -141,6 +190,18 @@ fn top_column(text: &str) -> Option<usize> {
     let titled = trimmed.contains("─ Traceback (most recent call last) ─")
         || trimmed.contains("- Traceback (most recent call last) -");
     (drawn && titled).then_some(text.len() - trimmed.len())
+}
+
+/// `╭──── Sub-exception #1 ────╮`.
+fn is_member_top(text: &str) -> bool {
+    let trimmed = text.trim();
+    trimmed.starts_with(['╭', '┌', '+']) && trimmed.contains(" Sub-exception #")
+}
+
+/// Any line of a box.
+fn is_drawn(text: &str) -> bool {
+    let trimmed = text.trim();
+    trimmed.starts_with(['╭', '│', '╰', '┌', '└', '|', '+']) && trimmed.ends_with(['╮', '│', '╯', '┐', '┘', '|', '+'])
 }
 
 fn is_bottom(text: &str) -> bool {

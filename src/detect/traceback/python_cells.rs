@@ -33,11 +33,17 @@ impl Cells {
     /// Opens at `KeyError      Traceback (most recent call last)`.
     pub(super) fn open(before: &[TextLine], line: &TextLine) -> Option<Self> {
         let name = header(&line.text)?.to_owned();
-        let rule = before.last().filter(|before| before.text.len() >= 40 && syntax::is_rule(&before.text));
+        let rule = before.last().filter(|before| before.text.len() >= 40 && is_rule(&before.text));
         let mut report = Report::default();
         report.begin(Link::First, 0);
         let first_line = rule.map_or(line.number, |rule| rule.number);
         Some(Self { report, first_line, name, pending: None, link: None, done: false, held: 0 })
+    }
+
+    /// Reads on inside the message of another exception, behind `KeyError      Traceback (most recent call last)`.
+    pub(super) fn quoted(mut report: Report, name: &str, first_line: u64) -> Self {
+        report.begin(Link::Nested, 0);
+        Self { report, first_line, name: name.to_owned(), pending: None, link: None, done: false, held: 0 }
     }
 
     fn take(&mut self) -> Next {
@@ -71,6 +77,10 @@ impl Cells {
         if text.trim().is_empty() || self.link.is_some() {
             return self.hold();
         }
+        if self.report.repeats_exception(text) {
+            // nbclient before 0.6 names the exception once more.
+            return self.take();
+        }
         Next::End
     }
 }
@@ -78,6 +88,9 @@ impl Cells {
 impl OpenTrace for Cells {
     fn push(&mut self, line: &TextLine) -> Next {
         let text = line.text.trim_end();
+        if syntax::begins_prompt(text) {
+            return Next::End;
+        }
         if self.done {
             return self.read_done(text);
         }
@@ -119,11 +132,18 @@ impl OpenTrace for Cells {
     }
 }
 
-fn header(text: &str) -> Option<&str> {
+/// The type in front of `Traceback (most recent call last)`.
+pub(super) fn header(text: &str) -> Option<&str> {
     let name = text.trim_end().strip_suffix("Traceback (most recent call last)")?;
     let name = name.strip_suffix("  ")?.trim();
     let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
     plain.then_some(name)
+}
+
+/// The rule above the header; an interactive session has its prompt in front of it.
+fn is_rule(text: &str) -> bool {
+    let rule = text.trim_start_matches(|c| c != '-');
+    syntax::is_rule(rule) && (rule.len() == text.len() || syntax::is_prompt(text.trim_end().trim_end_matches('-')))
 }
 
 fn frame(text: &str) -> Option<TraceFrame> {

@@ -35,9 +35,10 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Opens at `______ test_name ______`.
+    /// Opens at `______ test_name ______`, and where a `conftest.py` cannot be imported.
     pub(super) fn open(line: &TextLine) -> Option<Self> {
-        is_title(&line.text).then(|| Self {
+        let conftest = line.text.starts_with("ImportError while loading conftest '");
+        (conftest || is_title(&line.text)).then(|| Self {
             first_line: line.number,
             frames: Vec::new(),
             exception: None,
@@ -69,11 +70,28 @@ impl Failure {
                 self.exception = c.get(1).map(|m| m.as_str().to_owned());
                 self.message.push(c.get(2).map_or("", |m| m.as_str()).to_owned());
             } else {
+                // pytest leaves the type of an assertion out.
+                if trimmed.starts_with("assert ") {
+                    self.exception = Some("AssertionError".to_owned());
+                }
                 self.message.push(trimmed.to_owned());
             }
             self.in_errors = true;
         } else {
             self.message.push(error.trim().to_owned());
+        }
+        match syntax::shape(error) {
+            // The interpreter's own lines for code that cannot be compiled.
+            Shape::Frame(frame) if frame.bare => {
+                let mut frame = frame.into_trace_frame();
+                frame.in_app = is_app(Language::Python, frame.file.as_deref(), None);
+                self.frames.push(frame);
+            }
+            Shape::Exception { name, message } if self.exception.is_none() && syntax::is_syntax_error(name) => {
+                self.exception = Some(name.to_owned());
+                self.message = vec![message.to_owned()];
+            }
+            _ => {}
         }
         self.take()
     }
@@ -111,12 +129,8 @@ impl OpenTrace for Failure {
         if self.done {
             return if text.is_empty() { Next::Hold } else { Next::End };
         }
-        if let Some(error) = text.strip_prefix('E').filter(|rest| rest.starts_with("  ")) {
+        if let Some(error) = text.strip_prefix('E').filter(|rest| rest.is_empty() || rest.starts_with("  ")) {
             return self.error_line(error);
-        }
-        if self.in_errors && !text.is_empty() && location(text).is_none() {
-            // The short style ends with its error lines.
-            return Next::End;
         }
         if is_title(text) || is_section(text) || matches!(syntax::shape(text), Shape::Header { .. }) {
             return Next::End;
@@ -124,9 +138,7 @@ impl OpenTrace for Failure {
         if let Some((file, line, rest)) = location(text) {
             return self.location(file, line, rest);
         }
-        if self.in_errors {
-            return Next::Hold;
-        }
+        // Below the error lines: the variables that `--showlocals` adds. The short style ends with its error lines.
         self.silent += 1;
         if self.silent > MAX_SILENT { Next::End } else { Next::Hold }
     }

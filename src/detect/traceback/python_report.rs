@@ -16,6 +16,8 @@ pub(super) enum Link {
     Context,
     /// It is quoted in the message of the one before it.
     Nested,
+    /// It is quoted in the same message as the one before it, which is its cause.
+    NestedChain,
     /// It is a member of the group before it.
     Member,
 }
@@ -36,6 +38,7 @@ struct Segment {
 pub(super) struct Report {
     frames: Vec<TraceFrame>,
     segments: Vec<Segment>,
+    headless: bool,
 }
 
 impl Report {
@@ -89,6 +92,39 @@ impl Report {
         }
     }
 
+    /// Adds a line to the message of the exception at `index`.
+    pub(super) fn message_line_of(&mut self, index: usize, line: &str) {
+        if let Some(segment) = self.segments.get_mut(index) {
+            segment.message.push(line.to_owned());
+        }
+    }
+
+    /// Index of the exception that was begun last.
+    pub(super) fn current(&self) -> usize {
+        self.segments.len().saturating_sub(1)
+    }
+
+    /// Type of the exception that was begun last.
+    pub(super) fn exception_name(&self) -> Option<&str> {
+        self.segments.last()?.exception.as_deref()
+    }
+
+    /// The message of the exception at `index`, line by line.
+    pub(super) fn message_of(&self, index: usize) -> &[String] {
+        self.segments.get(index).map_or(&[], |segment| &segment.message)
+    }
+
+    /// Whether `text` names the exception that was begun last with its message.
+    pub(super) fn repeats_exception(&self, text: &str) -> bool {
+        let Some(rest) = self.exception_name().and_then(|name| text.strip_prefix(name)) else { return false };
+        rest.strip_prefix(": ").unwrap_or(rest) == self.last_message().first().map_or("", String::as_str)
+    }
+
+    /// The trace has lost its beginning.
+    pub(super) fn lost_head(&mut self) {
+        self.headless = true;
+    }
+
     /// Whether the exception that was begun last has no frames and no message yet.
     pub(super) fn awaits_frames(&self) -> bool {
         self.segments.last().is_some_and(|segment| segment.frames.is_empty() && segment.message.is_empty())
@@ -120,12 +156,12 @@ impl Report {
     }
 
     fn last_message(&self) -> &[String] {
-        self.segments.last().map_or(&[], |segment| &segment.message)
+        self.message_of(self.current())
     }
 
     /// The trace; `None` when neither a frame nor an exception has been read.
     pub(super) fn into_trace(self) -> Option<Trace> {
-        let Self { frames, segments } = self;
+        let Self { frames, segments, headless } = self;
         if frames.is_empty() && segments.iter().all(|segment| segment.exception.is_none()) {
             return None;
         }
@@ -137,21 +173,17 @@ impl Report {
             let start = range.start;
             frames.get(range)?.iter().rposition(|frame| frame.in_app).map(|at| start + at)
         });
-        let nested = |of: usize| {
-            segments
-                .iter()
-                .skip(of + 1)
-                .take_while(|s| !s.is_outermost())
-                .filter(|s| s.link == Link::Nested && s.depth == 0)
-        };
         let mut cause_chain = Vec::new();
         for &index in chain.iter().rev() {
             if index != reported {
                 cause_chain.extend(segments.get(index).and_then(|segment| segment.exception.clone()));
             }
-            cause_chain.extend(nested(index).filter_map(|segment| segment.exception.clone()));
+            for run in nested_runs(&segments, index) {
+                let names = run.iter().rev().filter_map(|&index| segments.get(index)?.exception.clone());
+                cause_chain.extend(names);
+            }
         }
-        let cut = segments.last().is_some_and(|segment| segment.message.is_empty());
+        let cut = headless || segments.last().is_some_and(|segment| segment.message.is_empty());
         let segment = segments.into_iter().nth(reported)?;
         let message = segment.message.join("\n").trim_end().to_owned();
         Some(Trace {
@@ -168,9 +200,26 @@ impl Report {
 }
 
 impl Segment {
-    fn is_outermost(&self) -> bool {
-        self.depth == 0 && !matches!(self.link, Link::Nested | Link::Member)
+    fn is_nested(&self) -> bool {
+        matches!(self.link, Link::Nested | Link::NestedChain)
     }
+
+    fn is_outermost(&self) -> bool {
+        self.depth == 0 && !matches!(self.link, Link::Nested | Link::NestedChain | Link::Member)
+    }
+}
+
+/// The exceptions that are quoted in the message of the one at `of`: chains in the order printed, the root of each first.
+fn nested_runs(segments: &[Segment], of: usize) -> Vec<Vec<usize>> {
+    let mut runs: Vec<Vec<usize>> = Vec::new();
+    let inner = segments.iter().enumerate().skip(of + 1).take_while(|(_, segment)| !segment.is_outermost());
+    for (index, segment) in inner.filter(|(_, segment)| segment.depth == 0 && segment.is_nested()) {
+        match runs.last_mut().filter(|_| segment.link == Link::NestedChain) {
+            Some(run) => run.push(index),
+            None => runs.push(vec![index]),
+        }
+    }
+    runs
 }
 
 /// In which exceptions a person looks first: the root of a chain of causes, what is quoted in it, then outwards.
@@ -186,8 +235,9 @@ fn search_order(segments: &[Segment], chain: &[usize]) -> Vec<usize> {
     for &index in causes.iter().rev() {
         let inner: Vec<usize> =
             (index + 1..segments.len()).take_while(|&i| segments.get(i).is_some_and(|s| !s.is_outermost())).collect();
-        let is_member = |i: &usize| segments.get(*i).is_some_and(|s| s.link != Link::Nested);
+        let is_member = |i: &usize| segments.get(*i).is_some_and(|s| !s.is_nested());
         order.extend(inner.iter().filter(|i| is_member(i)));
+        order.extend(nested_runs(segments, index).into_iter().rev().flatten());
         order.extend(inner.iter().rev().filter(|i| !is_member(i)));
         order.push(index);
     }

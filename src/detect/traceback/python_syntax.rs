@@ -70,11 +70,17 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
         if front.is_empty() {
             return Shape::Header { indent: indent(text) };
         }
-        if front == "+ Exception Group " || front == "Exception Group " {
+        let group = front.strip_suffix("+ Exception Group ").or(front.strip_suffix("Exception Group "));
+        if group.is_some_and(|front| front.is_empty() || is_prompt(front.trim_end())) {
             return Shape::GroupHeader;
         }
+        if is_prompt(front) {
+            return Shape::Header { indent: 0 };
+        }
         // A progress bar that does not end its line, a record whose message the traceback is part of.
-        if (front.ends_with(']') && front.contains("%|")) || (front.ends_with(' ') && is_log(front)) {
+        if (front.ends_with(']') && front.contains("%|"))
+            || (front.ends_with(' ') && is_log(front) && front.contains(char::is_alphanumeric))
+        {
             return Shape::Header { indent: 0 };
         }
         return Shape::Other;
@@ -96,7 +102,7 @@ fn frame(trimmed: &str) -> Option<FrameLine<'_>> {
     // Loguru marks the frame that caught the exception.
     let trimmed = trimmed.strip_prefix("> ").unwrap_or(trimmed);
     if !trimmed.starts_with("File \"") {
-        return None;
+        return notebook_frame(trimmed);
     }
     let captures = FRAME.captures(trimmed)?;
     let function = captures.get(3).or(captures.get(4)).map(|m| m.as_str());
@@ -106,6 +112,38 @@ fn frame(trimmed: &str) -> Option<FrameLine<'_>> {
         function,
         bare: function.is_none(),
     })
+}
+
+/// `Cell In[3], line 2 in load`, `File /srv/app/x.py:5 in load`: IPython's mode `Plain`, and the location of its syntax errors.
+fn notebook_frame(trimmed: &str) -> Option<FrameLine<'_>> {
+    static CELL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"^((?:Cell|Input) In ?\[\d+\]),? line (\d+)(?:,? in (\S+))?$|^File ([^\s\x22]\S*):(\d+)(?:,? in (\S+))?$",
+        )
+    });
+    if !trimmed.starts_with("Cell In") && !trimmed.starts_with("Input In") && !trimmed.starts_with("File ") {
+        return None;
+    }
+    let c = CELL.captures(trimmed)?;
+    let part = |cell: usize, file: usize| c.get(cell).or(c.get(file)).map(|m| m.as_str());
+    let function = part(3, 6);
+    Some(FrameLine {
+        file: part(1, 4)?,
+        line: part(2, 5).and_then(|line| line.parse().ok()),
+        function,
+        bare: function.is_none(),
+    })
+}
+
+/// What an interpreter that reads its input from a file prints in front of its output: `>>> `, `In [3]: `.
+pub(super) fn is_prompt(front: &str) -> bool {
+    static PROMPT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:>>> ?|\.\.\. ?|In \[\d+\]: ?| +\.\.\.: ?)+ *$"));
+    PROMPT.is_match(front)
+}
+
+/// Whether the next input of an interactive session begins: `In [4]: `, `>>> `.
+pub(super) fn begins_prompt(text: &str) -> bool {
+    text.starts_with(">>> ") || (text.starts_with("In [") && text.contains("]: "))
 }
 
 /// Columns of blanks in front of the text.
@@ -139,10 +177,10 @@ pub(super) fn is_quoted_traceback(text: &str) -> bool {
     text.trim_start().strip_suffix(HEADER) == Some("Original ")
 }
 
-/// A rule of `=` or `-` over the width of a page.
+/// A rule of `=`, `-` or `*` over the width of a page.
 pub(super) fn is_rule(text: &str) -> bool {
     let text = text.trim();
-    text.len() >= 20 && (text.bytes().all(|b| b == b'=') || text.bytes().all(|b| b == b'-'))
+    text.len() >= 20 && [b'=', b'-', b'*'].iter().any(|mark| text.bytes().all(|b| b == *mark))
 }
 
 /// Exceptions whose location is printed without a function, and without a header when it is the script itself.
@@ -156,18 +194,59 @@ pub(super) fn is_exception_name(name: &str) -> bool {
     name.contains('.') || last.contains(char::is_uppercase) || last.ends_with("error") || last == "timeout"
 }
 
-/// Lines that well-known programs add to their messages.
+/// Lines that well-known programs add to their messages: PyTorch, JAX, TensorFlow, database drivers.
 pub(super) fn is_known_continuation(text: &str) -> bool {
-    [
+    const STARTS: &[&str] = &[
         "CUDA kernel errors might be asynchronously reported",
         "HIP kernel errors might be asynchronously reported",
         "For debugging consider passing ",
         "Compile with `TORCH_USE_",
         "Device-side assertions were explicitly omitted",
         "Search for `cuda",
-    ]
-    .iter()
-    .any(|start| text.starts_with(start))
+        "Exception raised from ",
+        "frame #",
+        "The stack trace below excludes JAX-internal frames.",
+        "The preceding is the original exception that occurred",
+        "The preceding stack trace is the source of the JAX operation",
+        "For simplicity, JAX has removed its internal frames",
+        "Detected at node ",
+        "[SQL: ",
+        "[parameters: ",
+        "(Background on this error at: ",
+        "DETAIL:  ",
+        "HINT:  ",
+        "CONTEXT:  ",
+        "LINE 1: ",
+    ];
+    STARTS.iter().any(|start| text.starts_with(start))
+}
+
+/// The line that JAX draws around what it says of its frames.
+pub(super) fn is_short_rule(text: &str) -> bool {
+    text == "--------------------"
+}
+
+/// Whether a line is progress of a job, and so no part of a message.
+pub(super) fn is_progress(text: &str) -> bool {
+    static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"(?i)^\W*(?:global_step|epoch|step|iter|iteration|batch)\b\W*\d|\d+%\||",
+            r"^(?:srun|slurmstepd|make(?:\[\d+\])?|bash|sh|npm|yarn): |^(?:Aborted|Killed|Terminated|Segmentation fault)\b"
+        ))
+    });
+    PROGRESS.is_match(text)
+}
+
+/// The text with its numbers folded: lines of one kind look alike.
+pub(super) fn skeleton(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for c in text.trim_end().chars() {
+        let c = if c.is_ascii_digit() { '0' } else { c };
+        if c != '0' || !folded.ends_with('0') {
+            folded.push(c);
+        }
+    }
+    folded
 }
 
 /// Whether a line looks like a log record, a command or a rule, so that it cannot be part of a message.
