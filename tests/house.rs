@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and files that decide and never act.
-const PURE: [&str; 25] = [
+const PURE: [&str; 28] = [
     "config",
     "detect",
     "exit.rs",
@@ -28,6 +28,9 @@ const PURE: [&str; 25] = [
     "monitor/memory.rs",
     "monitor/obey.rs",
     "monitor/picture.rs",
+    "monitor/book.rs",
+    "monitor/gathering.rs",
+    "monitor/live.rs",
     "monitor/settle.rs",
     "monitor/state.rs",
     "monitor/status.rs",
@@ -89,6 +92,8 @@ fn pure_rooms_know_nothing_of_the_world() {
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         seen += 1;
         for (number, line) in product.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            // How a name is made of bytes is no call of the system.
+            let line = line.replace("std::os::unix::ffi::", "");
             if let Some(word) = IMPURE.iter().find(|word| line.contains(**word)) {
                 trespasses.push(format!("{}:{}: {word}", file.strip_prefix(root()).unwrap().display(), number + 1));
             }

@@ -333,19 +333,22 @@ impl World {
         hands.read = to;
         let detections: Vec<_> = child.prints[from..to].iter().map(|(_, detection)| detection.clone()).collect();
         let consumed = to as u64 * 10;
-        Some(Event::Scanned(Box::new(ScanReport {
+        Some(Event::Scanned(vec![ScanReport {
             stream: child.no.stream(),
             child: child.no,
             read_something: !detections.is_empty(),
             detections,
             counted: BTreeMap::new(),
+            arrived: (from as u64..to as u64).collect(),
+            file: None,
             signals: Vec::new(),
             metrics: Vec::new(),
             position: Position { consumed, resume: consumed, ..Position::default() },
             lines: to as u64,
             caught_up: true,
             open: false,
-        })))
+            ended: false,
+        }]))
     }
 
     fn apply(&mut self, effect: Effect, hands: &mut Hands) -> Result<(), String> {

@@ -52,8 +52,59 @@ pub(super) fn main(args: &[String]) -> Result<()> {
             }
             Ok(())
         }
+        ["ranks", count] => fail_together(count.parse()?),
+        ["ten-lines", count] => many_files(count.parse()?, |files, _| files.last_mut().into_iter().collect(), 100),
+        ["all-files", count] => many_files(count.parse()?, |files, _| files.iter_mut().collect(), 1000),
         other => Err(format!("no such child: {other:?}").into()),
     }
+}
+
+/// A file for each rank; all of them fail within two seconds, the one in the middle first.
+fn fail_together(count: u32) -> Result<()> {
+    std::fs::create_dir_all("logs")?;
+    let open = |rank| File::create(format!("logs/rank_{rank}.log"));
+    let mut files: Vec<File> = (0..count).map(open).collect::<io::Result<_>>()?;
+    for (rank, file) in files.iter_mut().enumerate() {
+        writeln!(file, "INFO rank {rank} of {count} is ready")?;
+    }
+    File::create("ready")?;
+    while !std::path::Path::new("go").exists() {
+        sleep(Duration::from_millis(5));
+    }
+    let first = files.len() / 2;
+    let order = std::iter::once(first).chain((0..files.len()).filter(|rank| *rank != first));
+    for rank in order {
+        let mut trace = Vec::new();
+        writeln!(trace, "Traceback (most recent call last):")?;
+        for frame in 0..12 {
+            writeln!(trace, "  File \"/app/train.py\", line {}, in step_{frame}\n    loss = reduce(x)", 100 + frame)?;
+        }
+        writeln!(trace, "RuntimeError: NCCL communicator was aborted on rank {rank}.")?;
+        let Some(file) = files.get_mut(rank) else { break };
+        // As a process does that writes its lines one by one.
+        trace.split_inclusive(|byte| *byte == b'\n').try_for_each(|line| file.write_all(line))?;
+        sleep(Duration::from_micros(if rank == first { 100_000 } else { 1_500 }));
+    }
+    sleep(Duration::from_secs(3600));
+    Ok(())
+}
+
+/// So many silent files besides the last one, in which something is written now and then.
+fn many_files(count: u32, pick: impl Fn(&mut Vec<File>, u64) -> Vec<&mut File>, every_ms: u64) -> Result<()> {
+    std::fs::create_dir_all("logs")?;
+    let open = |number| File::create(format!("logs/file_{number}.log"));
+    let mut files: Vec<File> = (0..=count).map(open).collect::<io::Result<_>>()?;
+    for file in &mut files {
+        writeln!(file, "INFO ready")?;
+    }
+    File::create("ready")?;
+    for step in 0_u64.. {
+        for file in pick(&mut files, step) {
+            writeln!(file, "step {step} loss 0.3141 lr 2.9e-04 grad_norm 0.1 18231 tok/s")?;
+        }
+        sleep(Duration::from_millis(every_ms));
+    }
+    Ok(())
 }
 
 fn fail(count: u64, gap_ms: u64, print: impl Fn(u64, &mut Vec<u8>) -> io::Result<()>) -> Result<()> {

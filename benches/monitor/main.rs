@@ -1,4 +1,4 @@
-//! What the monitor costs: `cargo bench --bench monitor -- [latency] [frames] [throughput] [idle] [start]`, all unless told.
+//! What the monitor costs: `cargo bench --bench monitor -- [latency] [frames] [throughput] [idle] [start] [streams]`, all unless told.
 //!
 //! Each table has a floor measured in the same run, because an absolute figure says more about the machine than about the
 //! program. Figures of a run are in docs/performance.md.
@@ -11,6 +11,7 @@ mod idle;
 mod latency;
 mod project;
 mod start;
+mod streams;
 mod throughput;
 
 use std::error::Error;
@@ -43,12 +44,13 @@ fn main() -> Result<()> {
     let size = if args.iter().any(|arg| arg == "--bench") { Size::Whole } else { Size::Taste };
     let named: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
     let wanted = |name: &str| named.is_empty() || named.contains(&name);
-    let parts: [Part; 5] = [
+    let parts: [Part; 6] = [
         ("start", start::main),
         ("latency", latency::lines),
         ("frames", latency::frames),
         ("throughput", throughput::main),
         ("idle", idle::main),
+        ("streams", streams::main),
     ];
     for (name, part) in parts.into_iter().filter(|(name, _)| wanted(name)) {
         println!("\n== {name}");

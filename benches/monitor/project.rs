@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -25,6 +25,23 @@ impl Project {
         let command = child::command(args)?;
         fs::write(project.path("sentry.yaml"), format!("process:\n  command: {command}\n{rest}"))?;
         Ok(project)
+    }
+
+    /// The same with keys of `process`.
+    pub(super) fn new_with(args: &[&str], process: &str, rest: &str) -> Result<Self> {
+        Self::new(args, &format!("  {process}\n{rest}"))
+    }
+
+    /// Waits until something is so, for a minute at most.
+    pub(super) fn until(&self, what: &str, so: impl Fn(&Self) -> Result<bool>) -> Result<()> {
+        let start = Instant::now();
+        while !so(self).unwrap_or(false) {
+            if start.elapsed() > Duration::from_secs(60) {
+                return Err(format!("{what}: not within a minute").into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self, relative: &str) -> PathBuf {

@@ -184,15 +184,19 @@ impl Replay {
             child,
             read_something: bytes > 0,
             detections,
+            // They come in the order of the log.
+            arrived: Vec::new(),
             counted,
             metrics: progress.into_iter().collect(),
             signals,
             position: self.log.scanner.position(),
+            file: None,
             lines: self.log.lines,
             caught_up: true,
             open: self.log.scanner.has_open(),
+            ended: false,
         };
-        self.pending.push_back(Event::Scanned(Box::new(report)));
+        self.pending.push_back(Event::Scanned(vec![report]));
     }
 
     /// Lets log time pass up to `clock`, stopping at every deadline.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::scan_judge::Judge;
 use super::{Context, ExitCode, Failure, FailureKind, Project};
 use crate::config::{Detector, What};
-use crate::detect::{Class, Detection, DetectorSet, Flush, Position, Role, Scanned, Scanner};
+use crate::detect::{Class, Detection, DetectorSet, Flush, Position, Role, Scanned, Scanner, stream_name};
 use crate::ids::{DetectorName, StreamId};
 use crate::os::clock::SystemClock;
 use crate::os::error::AtExt as _;
@@ -36,14 +36,15 @@ Uses the detectors of `-c FILE`, of the sentry.yaml here or above, or the built-
 
 Examples:
   sentry scan train.log
+  sentry scan logs/rank_*.log
   kubectl logs -f api | sentry scan -
   sentry scan --json train.log | jq -r .exception | sort | uniq -c
 
 Exit codes: 0 when nothing was found, 1 when something was.")]
 pub struct Args {
-    /// Log to scan; `-` is the standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Logs to scan, each by itself; `-` is the standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// Only these detectors
     #[arg(long = "detectors", value_name = "NAME", value_delimiter = ',')]
     detectors: Vec<String>,
@@ -59,11 +60,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
     let config = Project::find_for_run(context)?.config(context)?;
     let detectors = chosen(&config.detectors, &args.detectors)?;
     let set = DetectorSet::with_phases(&detectors, &config.phases);
-    let set = set.map_err(|error| Failure::new(FailureKind::Configuration, error))?;
-    let input = Input::open(&args.file, context)?;
+    let set = Arc::new(set.map_err(|error| Failure::new(FailureKind::Configuration, error))?);
     let mut scan = Scan {
-        name: input.name.clone(),
-        scanner: Scanner::new(Arc::new(set), StreamId::new("scan"), Position::START),
+        name: String::new(),
+        scanner: Scanner::new(Arc::clone(&set), StreamId::new("-"), Position::START),
         judge: Judge::new(&detectors, &config.phases),
         all: args.all,
         left_out: 0,
@@ -74,7 +74,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<ExitCode, Failur
         json: args.json,
         started: SystemClock::mono(),
     };
-    scan.read(input, context)?;
+    for file in &args.files {
+        let input = Input::open(file, context)?;
+        scan.begin(&input.name, &set, Judge::new(&detectors, &config.phases));
+        scan.read(input, context)?;
+    }
     scan.summarize(context);
     let nothing = scan.found.is_empty() && scan.unshown == 0;
     Ok(if nothing { ExitCode::Success } else { ExitCode::No })
@@ -152,6 +156,12 @@ struct Scan {
 }
 
 impl Scan {
+    fn begin(&mut self, name: &str, set: &Arc<DetectorSet>, judge: Judge) {
+        name.clone_into(&mut self.name);
+        self.scanner = Scanner::new(Arc::clone(set), StreamId::new(name), Position::START);
+        self.judge = judge;
+    }
+
     fn read(&mut self, mut input: Input, context: &mut Context) -> Result<(), Failure> {
         let mut buffer = vec![0; CHUNK];
         let mut drawn = self.started;
@@ -211,7 +221,8 @@ impl Scan {
             detections.sort_by_key(|detection| detection.bytes.end);
         }
         let mut last: BTreeMap<DetectorName, Detection> = BTreeMap::new();
-        for detection in detections {
+        for mut detection in detections {
+            stream_name::fill(&mut detection);
             if !self.all && detection.class.as_ref().is_some_and(is_quiet) {
                 self.left_out = self.left_out.saturating_add(1);
                 continue;
@@ -239,7 +250,7 @@ impl Scan {
 
     fn show(&self, detection: &Detection, context: &mut Context) -> Result<(), Failure> {
         if self.json {
-            return context.ui.json(&detections::json(detection));
+            return context.ui.json(&detections::json(&self.name, detection));
         }
         let palette = context.ui.palette();
         context.ui.data(detections::text(&self.name, detection, palette))

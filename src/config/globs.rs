@@ -6,7 +6,7 @@ use super::model::{Globs, LogGlob};
 use super::read::{Context, Section, resolve};
 use super::scalar;
 
-fn one(pattern: &str) -> Result<Glob, globset::Error> {
+pub(super) fn one(pattern: &str) -> Result<Glob, globset::Error> {
     // `*` stays inside a directory, as in a shell; `**` crosses them.
     GlobBuilder::new(pattern.strip_prefix("./").unwrap_or(pattern)).literal_separator(true).build()
 }

@@ -32,6 +32,7 @@ mod set;
 mod signal;
 mod stall;
 mod straight;
+pub mod stream_name;
 mod trace_feed;
 pub mod traceback;
 mod values;

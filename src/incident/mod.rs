@@ -5,6 +5,7 @@ mod copies;
 mod fingerprint;
 pub mod judge;
 pub mod novelty;
+pub mod order;
 mod record;
 mod redact;
 mod redact_rules;

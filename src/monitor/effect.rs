@@ -21,7 +21,7 @@ pub enum Effect {
     /// Try an entry of the list; answered by `Event::Done`.
     Try(Intent),
     /// Tell a stream's scanner that nothing has come for a while; answered by `Event::Scanned`.
-    FlushSilence(StreamId),
+    FlushSilence(Vec<StreamId>),
     /// Read an ended child's streams to their ends; answered by `Event::Scanned` and `Event::Drained`.
     Drain(ChildNo),
     /// Look at the world outside the log; answered by `Event::Looked`.

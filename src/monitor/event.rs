@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::command::ControlCommand;
 use super::looks::LookId;
+use super::memory::FileId;
 use super::status::ProcessIdentity;
 use super::todo::TodoId;
 use crate::config::Config;
@@ -25,8 +26,8 @@ pub enum Event {
         /// How.
         seen: Seen,
     },
-    /// Part of a stream was scanned.
-    Scanned(Box<ScanReport>),
+    /// Parts of streams were scanned: all of one turn, in the order in which they arrived.
+    Scanned(Vec<ScanReport>),
     /// All streams of an ended child have been read to their ends.
     Drained {
         /// Which.
@@ -101,6 +102,8 @@ pub struct ScanReport {
     pub child: ChildNo,
     /// Detections, in order.
     pub detections: Vec<Detection>,
+    /// When the first byte of each of them arrived, in an order over all streams of this monitor.
+    pub arrived: Vec<u64>,
     /// Detections beyond those, only counted.
     pub counted: BTreeMap<DetectorName, u64>,
     /// Values of metrics, begins and ends of phases, in order.
@@ -109,6 +112,8 @@ pub struct ScanReport {
     pub metrics: Vec<(DetectorName, String)>,
     /// Where the stream stands now.
     pub position: Position,
+    /// The file that this is a position of, where files come and go.
+    pub file: Option<FileId>,
     /// Lines of the stream so far.
     pub lines: u64,
     /// Whether anything was read.
@@ -117,6 +122,8 @@ pub struct ScanReport {
     pub caught_up: bool,
     /// Whether something waits for more (an open trace, an unterminated line).
     pub open: bool,
+    /// The file is gone: nothing more will come, and its place is forgotten.
+    pub ended: bool,
 }
 
 /// What a finished intent came to.

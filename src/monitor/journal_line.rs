@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::book::News;
 use super::memory::Memory;
 use super::todo::Todo;
 use crate::detect::Detection;
@@ -27,7 +28,14 @@ pub struct JournalLine {
 #[derive(Debug, Default)]
 pub struct Differ {
     written: Option<Box<Memory>>,
+    /// Revision of the streams that the journal holds.
+    streams: u64,
 }
+
+/// Names the streams that have changed, in a line that does not hold all of them; `null` for one that was removed.
+const SOME_STREAMS: &str = "streams+";
+/// Names all streams.
+const STREAMS: &str = "streams";
 
 impl Differ {
     /// The line that brings the journal up to date.
@@ -42,16 +50,27 @@ impl Differ {
         macro_rules! parts {
             ($($part:ident)*) => {
                 // In full: what is left out here is forgotten.
-                let Memory { $($part),* } = memory;
+                let Memory { streams: _, $($part),* } = memory;
                 $(if all || written.$part != *$part {
                     set.insert(stringify!($part).to_owned(), serde_json::to_value($part)?);
                     written.$part.clone_from($part);
                 })*
             };
         }
-        parts!(run phase child overlay limits restarts streams detectors rates metrics phases stalls progress gathering hints
+        parts!(run phase child overlay limits restarts logs_of detectors rates metrics phases stalls progress gathering hints
             incidents recent_ids
             incidents_total history attempts last_attempt attempt_times escalated todo last_todo last_healthy watched);
+        match memory.streams.since(self.streams) {
+            News::Some(some) if !all => {
+                if !some.is_empty() {
+                    set.insert(SOME_STREAMS.to_owned(), serde_json::to_value(some)?);
+                }
+            }
+            News::Some(_) | News::All => {
+                set.insert(STREAMS.to_owned(), serde_json::to_value(&memory.streams)?);
+            }
+        }
+        self.streams = memory.streams.revision();
         Ok(JournalLine { utc, notes, set })
     }
 
@@ -110,12 +129,28 @@ fn shorten(text: &mut String) {
 /// A part that does not parse is left at its default and named: a newer or damaged part must not cost the others.
 pub fn replay(lines: impl IntoIterator<Item = JournalLine>) -> (Memory, Vec<String>) {
     let mut parts = Map::new();
-    for line in lines {
+    for mut line in lines {
+        let some_streams = line.set.remove(SOME_STREAMS);
         parts.extend(line.set);
+        if let Some(Value::Object(some)) = some_streams {
+            change_streams(&mut parts, some);
+        }
     }
     match serde_json::from_value(Value::Object(parts.clone())) {
         Ok(memory) => (memory, Vec::new()),
         Err(_) => replay_piecemeal(parts),
+    }
+}
+
+fn change_streams(parts: &mut Map<String, Value>, some: Map<String, Value>) {
+    let streams = parts.entry(STREAMS).or_insert_with(|| Value::Object(Map::new()));
+    let Value::Object(streams) = streams else { return };
+    for (stream, facts) in some {
+        if facts.is_null() {
+            streams.remove(&stream);
+        } else {
+            streams.insert(stream, facts);
+        }
     }
 }
 
@@ -138,8 +173,8 @@ fn replay_piecemeal(parts: Map<String, Value>) -> (Memory, Vec<String>) {
 mod tests {
     use super::*;
     use crate::detect::{DetectorKind, Language, Severity, Trace, TraceFrame};
-    use crate::ids::{ChildNo, DetectorName, RunId};
-    use crate::monitor::memory::{Gathering, Phase, RunFacts};
+    use crate::ids::{ChildNo, DetectorName, RunId, StreamId};
+    use crate::monitor::memory::{Gathering, Phase, RunFacts, StreamFacts};
     use crate::time::Watched;
 
     fn memory() -> Memory {
@@ -161,6 +196,41 @@ mod tests {
         assert_eq!(second.set.keys().collect::<Vec<_>>(), ["overlay"]);
         assert_eq!(replay([first.clone(), second]), (changed, Vec::new()));
         assert_eq!(replay([first]), (memory(), Vec::new()));
+    }
+
+    #[test]
+    fn of_many_streams_only_those_that_changed_are_written() {
+        let mut memory = memory();
+        let facts = |lines| StreamFacts { lines, ..StreamFacts::default() };
+        for rank in 0..4096 {
+            memory.streams.insert(StreamId::new(format!("logs/rank_{rank}.log")), facts(1));
+        }
+        let mut differ = Differ::default();
+        let mut lines = vec![differ.line(&memory, Vec::new(), Utc::from_millis(1)).unwrap()];
+        memory.streams.insert(StreamId::new("logs/rank_7.log"), facts(2));
+        memory.streams.remove(&StreamId::new("logs/rank_8.log"));
+        lines.push(differ.line(&memory, Vec::new(), Utc::from_millis(2)).unwrap());
+        let size = serde_json::to_string(&lines[1]).unwrap().len();
+        assert!(size < 400, "{size}");
+        assert_eq!(replay(lines.clone()), (memory.clone(), Vec::new()));
+        memory.streams.clear();
+        memory.streams.insert(StreamId::new("child-002"), facts(0));
+        lines.push(differ.line(&memory, Vec::new(), Utc::from_millis(3)).unwrap());
+        memory.streams.insert(StreamId::new("child-002"), facts(9));
+        lines.push(differ.line(&memory, Vec::new(), Utc::from_millis(4)).unwrap());
+        assert_eq!(replay(lines), (memory.clone(), Vec::new()));
+        differ.forget();
+        let whole = differ.line(&memory, Vec::new(), Utc::from_millis(5)).unwrap();
+        assert_eq!(replay([whole]), (memory, Vec::new()), "compaction");
+    }
+
+    #[test]
+    fn a_journal_of_an_older_version_is_read() {
+        let line = r#"{"utc":1,"set":{"streams":{"child-001":{"position":{"consumed":9,"resume":4,"resume_line":1},"lines":2}}}}"#;
+        let (memory, troubles) = replay([serde_json::from_str(line).unwrap()]);
+        assert_eq!(troubles, Vec::<String>::new());
+        let facts = memory.streams.get(&ChildNo(1).stream()).unwrap();
+        assert_eq!((facts.position.consumed, facts.lines, facts.file), (9, 2, None));
     }
 
     #[test]
@@ -193,6 +263,7 @@ mod tests {
             last: Watched::default(),
             utc: Utc::from_millis(1),
             candidates: vec![seen.clone(); Gathering::MAX_CANDIDATES],
+            arrived: Vec::new(),
             copies: Vec::new(),
             others: Vec::new(),
         };

@@ -50,7 +50,8 @@ impl State {
     pub(super) fn start_child(&mut self, _fx: &mut Effects) {
         let no = self.memory.child.as_ref().map_or(ChildNo(1), |child| child.no.next());
         self.memory.child = Some(ChildFacts::new(no, self.utc));
-        self.memory.streams.retain(|stream, _| *stream == no.stream());
+        self.memory.streams.clear();
+        self.memory.logs_of = None;
         self.memory.streams.insert(no.stream(), StreamFacts::default());
         self.memory.rates.clear();
         self.memory.metrics.clear();
@@ -164,7 +165,7 @@ impl State {
             Phase::Stopping { then } => {
                 // It may have ended by itself in the moment in which it was to be stopped.
                 if let Some(detection) = exit_code::detect(&self.config.detectors, &exit, no) {
-                    self.gather(detection, no, fx);
+                    self.gather(detection, None, no, fx);
                 }
                 self.settle_now(fx);
                 self.write_counts();
@@ -189,7 +190,7 @@ impl State {
             return;
         }
         if let Some(detection) = exit_code::detect(&self.config.detectors, &exit, no) {
-            self.gather(detection, no, fx);
+            self.gather(detection, None, no, fx);
         }
         let decided = self.settle_now(fx);
         self.write_counts();

@@ -136,15 +136,19 @@ impl Looker {
             stream,
             child,
             detections: scanned.detections,
+            // The kernel's lines come after what the child has said before the look.
+            arrived: Vec::new(),
             counted: scanned.counted,
             // No progress of the child's.
             metrics: Vec::new(),
             signals: Vec::new(),
             position: scanner.position(),
+            file: None,
             lines: self.kernel_lines,
             read_something: false,
             caught_up: true,
             open: false,
+            ended: false,
         })
     }
 }

@@ -238,7 +238,7 @@ impl State {
             self.warn_of_blindness();
         }
         for detection in detections {
-            self.detected(detection, child, fx);
+            self.detected(detection, None, child, fx);
         }
     }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::book::StreamBook;
 use super::todo::Intent;
 use crate::detect::ending::Exit;
 use crate::detect::{Detection, DetectorKind, Learned, Phases, Position, RateCounter};
 use crate::heal::budget::Restarts;
 use crate::heal::verdict::Verdict;
-use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId, RunId, StreamId};
+use crate::ids::{AttemptNo, ChildNo, DetectorName, Fingerprint, IncidentId, RunId};
 use crate::incident::{Copies, Counted, Incident};
 use crate::monitor::status::ProcessIdentity;
 use crate::monitor::watches::Metrics;
@@ -32,7 +33,9 @@ pub struct Memory {
     /// Restarts so far.
     pub restarts: Restarts,
     /// How far each stream has been read.
-    pub streams: BTreeMap<StreamId, StreamFacts>,
+    pub streams: StreamBook,
+    /// The child before whose start the files of `process.logs` were looked at: what they held then is not its.
+    pub logs_of: Option<ChildNo>,
     /// Totals of each detector.
     pub detectors: BTreeMap<DetectorName, DetectorFacts>,
     /// Matches of `rate` detectors, and of `pattern` detectors with `min_count`.
@@ -207,6 +210,18 @@ pub struct StreamFacts {
     pub position: Position,
     /// Lines scanned.
     pub lines: u64,
+    /// The file that the position is one of, where files come and go (`process.logs`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileId>,
+}
+
+/// A file whatever its name: its number, and when it was made, because numbers of deleted files are given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FileId {
+    /// Inode.
+    pub inode: u64,
+    /// Birth, nanoseconds since 1970 (statx(2)); 0 where the file system keeps none.
+    pub born: i64,
 }
 
 /// Totals of a detector.
@@ -240,8 +255,11 @@ pub struct Gathering {
     pub last: Watched,
     /// When the first one was seen, for people.
     pub utc: Utc,
-    /// The first ones, candidates for the root; at most [`Gathering::MAX_CANDIDATES`].
+    /// The earliest ones, candidates for the root, earliest first; at most [`Gathering::MAX_CANDIDATES`].
     pub candidates: Vec<Detection>,
+    /// When each of them arrived, in an order over all streams; empty in journals of older versions.
+    #[serde(default)]
+    pub arrived: Vec<u64>,
     /// All others.
     pub others: Vec<Counted>,
     /// Who printed which failure; at most [`Gathering::MAX_CANDIDATES`] failures.

@@ -1,15 +1,18 @@
 //! The monitor: `start` begins, `run` waits, `step` decides, `apply` does.
 
 mod apply;
+pub mod book;
 pub mod command;
 mod decide;
 pub mod effect;
 pub mod event;
 mod follow;
 mod frames;
+mod gathering;
 pub mod journal_line;
 mod leftover;
 mod lifecycle;
+mod live;
 mod look_around;
 mod looker;
 pub mod looks;

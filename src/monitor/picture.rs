@@ -7,14 +7,17 @@ use super::memory::{IncidentNote, Phase, Then};
 use super::state::State;
 use super::status::{
     ChildStatus, DetectorStatus, IncidentStatus, PendingStatus, PhaseName, ProcessIdentity, RestartStatus, SCHEMA,
-    StallStatus, StateFile, StreamStatus,
+    StallStatus, StateFile, StreamStatus, StreamTotals,
 };
 use crate::detect::StallClock;
-use crate::ids::RunId;
+use crate::ids::{RunId, StreamId};
 use crate::time::{Utc, Watched};
 
 /// Incidents in the picture.
 const LAST_INCIDENTS: usize = 10;
+
+/// Streams in the picture besides the child's own.
+const SHOWN_STREAMS: usize = 16;
 
 /// What the shell adds to the state.
 #[derive(Clone, Debug)]
@@ -77,13 +80,13 @@ impl State {
             probes: self.looks_in_words(),
             stalls: self.stalls.iter().map(|stall| (stall.detector().clone(), stall_status(stall))).collect(),
             in_phases: memory.phases.names().cloned().collect(),
-            streams: memory
-                .streams
-                .iter()
-                .map(|(stream, facts)| {
-                    (stream.clone(), StreamStatus { bytes: facts.position.consumed, lines: facts.lines })
-                })
-                .collect::<BTreeMap<_, _>>(),
+            streams: self.shown_streams(),
+            stream_totals: StreamTotals {
+                count: memory.streams.len(),
+                bytes: memory.streams.totals().bytes,
+                lines: memory.streams.totals().lines,
+                troubled: BTreeMap::new(),
+            },
             incidents: last(&memory.incidents).iter().map(incident_status).collect(),
             incidents_total: memory.incidents_total,
             pending: memory
@@ -106,6 +109,16 @@ impl State {
         let nobody = ProcessIdentity { pid: 0, start_time: 0, boot_id: String::new() };
         let now = self.now_utc();
         self.picture(&Frame { monitor: &nobody, monitor_started: now, now, detached: false })
+    }
+
+    /// The child's own output, and the first others by name.
+    fn shown_streams(&self) -> BTreeMap<StreamId, StreamStatus> {
+        let own = self.child_no().map(|child| child.stream());
+        let own = own.and_then(|stream| Some((stream.clone(), *self.memory.streams.get(&stream)?)));
+        let others = self.memory.streams.iter().map(|(stream, facts)| (stream.clone(), *facts));
+        let status =
+            |facts: super::memory::StreamFacts| StreamStatus { bytes: facts.position.consumed, lines: facts.lines };
+        own.into_iter().chain(others.take(SHOWN_STREAMS)).map(|(stream, facts)| (stream, status(facts))).collect()
     }
 
     fn left_ms(&self, since: Option<Watched>) -> u64 {

@@ -1,5 +1,6 @@
 //! The record of an incident: what its folder holds, gathered once and rendered anew whenever something is added.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::apply::in_words;
@@ -7,6 +8,7 @@ use super::frames;
 use super::state::State;
 use super::todo::IncidentChange;
 use crate::config::Config;
+use crate::detect::stream_name;
 use crate::ids::{IncidentId, RuleName};
 use crate::incident::report_view::{self as report, ReportView};
 use crate::incident::{Incident, Redactor, frame_file, frame_file_name, render};
@@ -191,8 +193,7 @@ fn excerpt(
     view: &mut ReportView,
     files: &mut Files,
 ) {
-    let log = store.layout().child_log(&incident.run, incident.child);
-    let before = if incident.root.lines.0 == 0 { u64::MAX } else { incident.root.bytes.end };
+    let (log, before) = place_of_root(store, state, incident);
     match evidence::last_lines(&log, before, state.config.monitor.log_excerpt_lines, MAX_EXCERPT) {
         Ok(excerpt) => {
             let text = redactor.redact(&String::from_utf8_lossy(&excerpt.bytes));
@@ -202,6 +203,25 @@ fn excerpt(
             files.add("log_excerpt.txt", text);
         }
         Err(error) => files.add("log_excerpt.txt", format!("(the log could not be read: {error})\n")),
+    }
+}
+
+/// The file that the root was read from and where it ended there; the end of the child's log where there is none, or none any
+/// more.
+fn place_of_root(store: &Store, state: &State, incident: &Incident) -> (PathBuf, u64) {
+    let root = &incident.root;
+    let childs = store.layout().child_log(&incident.run, incident.child);
+    if root.stream == incident.child.stream() {
+        return (childs, if root.lines.0 == 0 { u64::MAX } else { root.bytes.end });
+    }
+    let facts = state.memory.streams.get(&root.stream).filter(|facts| facts.file.is_some());
+    match facts {
+        // A file that was cut or replaced since does not hold these lines any more; what it holds now is better than nothing.
+        Some(facts) => {
+            let end = if facts.position.consumed < root.bytes.end { u64::MAX } else { root.bytes.end };
+            (stream_name::path_of(&state.config.process.cwd, &root.stream), end)
+        }
+        None => (childs, u64::MAX),
     }
 }
 

@@ -8,12 +8,14 @@ use super::apply::Hands;
 use super::command::ControlAnswer;
 use super::effect::{Leave, Level};
 use super::event::{Event, Seen};
+use super::memory::StreamFacts;
 use super::picture::Frame;
 use super::state::State;
 use super::status::ProcessIdentity;
-use super::streams::Streams;
+use super::streams::{Known, Streams};
+use crate::config::{Config, LogGlobs};
 use crate::exit::IO;
-use crate::ids::ChildNo;
+use crate::ids::{ChildNo, StreamId};
 use crate::os::clock::SystemClock;
 use crate::os::signals::{Caught, Signals};
 use crate::os::watch::{Watch, WatchId, Woken};
@@ -21,6 +23,7 @@ use crate::os::{identity, process, wait};
 use crate::paths::Layout;
 use crate::store::{Durability, control};
 use crate::supervisor::Observed;
+use crate::supervisor::log_files::LogFiles;
 use crate::time::{Mono, Now};
 
 /// A turn that took longer than this is told in `sentry.log`.
@@ -117,14 +120,14 @@ impl Monitor {
         for effect in effects.list {
             match effect {
                 Effect::Try(intent) => {
+                    self.before_try(&intent.todo, now);
                     let event = self.hands.attempt(&intent, &self.state, now);
                     self.pending.extend(event);
                     self.after_try(&intent.todo, now);
                 }
-                Effect::FlushSilence(stream) => {
-                    if let Some(report) = self.streams.flush_silence(&stream) {
-                        self.scanned(report);
-                    }
+                Effect::FlushSilence(streams) => {
+                    let reports = self.streams.flush_silence(&streams);
+                    self.scanned(reports);
                 }
                 Effect::Look(look) => {
                     let event = self.hands.look(&look, &self.state, now);
@@ -132,8 +135,7 @@ impl Monitor {
                 }
                 Effect::Drain(child) => self.streams.begin_drain(child),
                 Effect::ReadConfig { command } => {
-                    let result = self.hands.read_config(&mut self.streams);
-                    self.pending.push_back(Event::ConfigRead { command, result });
+                    self.read_config(command, now);
                 }
                 Effect::Answer { id, answer } => self.hands.answer(&id, &answer, now.utc),
                 Effect::Say(level, line) => self.hands.say(level, &line, now.utc),
@@ -146,13 +148,64 @@ impl Monitor {
         }
     }
 
+    /// What has to be looked at before something is done: what the files of `process.logs` hold when a child is started is not
+    /// that child's, and must not be forgotten when the monitor dies right after the start.
+    fn before_try(&mut self, todo: &super::todo::Todo, now: Now) {
+        let super::todo::Todo::StartChild { child, .. } = todo else { return };
+        self.streams.close_before(*child, &mut self.watch);
+        self.streams.set_cwd(&self.state.config.process.cwd);
+        let globs = log_globs(&self.state.config, &self.layout);
+        if globs.is_empty() || self.state.memory.logs_of == Some(*child) {
+            return;
+        }
+        let found = self.streams.open_logs(*child, LogFiles::new(globs), Known::BeforeStart, &mut self.watch, now.mono);
+        self.remember_logs(*child, found, now);
+    }
+
+    fn remember_logs(&mut self, child: ChildNo, found: Vec<(StreamId, StreamFacts)>, now: Now) {
+        let memory = &mut self.state.memory;
+        memory.logs_of = Some(child);
+        found.into_iter().for_each(|(stream, facts)| memory.streams.insert(stream, facts));
+        if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
+            self.pending.push_back(Event::JournalState { trouble: Some(trouble) });
+        }
+    }
+
+    /// Reads the configuration again. Files of new globs of `process.logs` are read from now on.
+    fn read_config(&mut self, command: Option<String>, now: Now) {
+        let result = self.hands.read_config(&mut self.streams);
+        if let (Ok(config), Some(child)) = (&result, self.state.child_no())
+            && config.process.logs != self.state.config.process.logs
+        {
+            let globs = log_globs(config, &self.layout);
+            self.open_logs(child, globs, now);
+        }
+        self.pending.push_back(Event::ConfigRead { command, result });
+    }
+
+    /// Goes on with the files of `process.logs`.
+    fn open_logs(&mut self, child: ChildNo, globs: LogGlobs, now: Now) {
+        let memory = &self.state.memory;
+        let started = memory.child.as_ref().map_or(self.started.utc, |child| child.started);
+        let reopened = self.streams.has_logs_of(child);
+        let known = if memory.logs_of == Some(child) && !reopened {
+            Known::GoOn(&memory.streams)
+        } else {
+            Known::Since(&memory.streams, started)
+        };
+        let empty = globs.is_empty();
+        let found = self.streams.open_logs(child, LogFiles::new(globs), known, &mut self.watch, now.mono);
+        if !empty {
+            self.remember_logs(child, found, now);
+        }
+    }
+
     /// What has to be looked at because of something that was done.
     fn after_try(&mut self, todo: &super::todo::Todo, now: Now) {
         use super::todo::Todo;
         match todo {
             Todo::StartChild { child, .. } => {
-                self.streams.close_before(*child, &mut self.watch);
-                self.open_streams(*child);
+                self.open_streams(*child, now);
                 self.observe(now);
             }
             Todo::StopChild { .. } => self.observe(now),
@@ -164,16 +217,22 @@ impl Monitor {
         }
     }
 
-    pub(super) fn open_streams(&mut self, child: ChildNo) {
+    pub(super) fn open_streams(&mut self, child: ChildNo, now: Now) {
         for source in self.hands.supervisor.streams(child) {
             let facts = self.state.memory.streams.get(&source.stream).copied().unwrap_or_default();
             self.streams.open(source, child, facts, &mut self.watch);
         }
+        let globs = log_globs(&self.state.config, &self.layout);
+        if !globs.is_empty() && !self.streams.has_logs_of(child) {
+            self.open_logs(child, globs, now);
+        }
     }
 
-    fn scanned(&mut self, mut report: super::event::ScanReport) {
-        report.detections.iter_mut().for_each(|detection| self.hands.redact_detection(detection));
-        self.pending.push_back(Event::Scanned(Box::new(report)));
+    fn scanned(&mut self, mut reports: Vec<super::event::ScanReport>) {
+        for detection in reports.iter_mut().flat_map(|report| &mut report.detections) {
+            self.hands.redact_detection(detection);
+        }
+        self.pending.extend((!reports.is_empty()).then_some(Event::Scanned(reports)));
     }
 
     /// The one wait.
@@ -184,7 +243,7 @@ impl Monitor {
         let until = |at: Option<Mono>| at.map(|at| at.since(now));
         let timeout = [
             Some(by_state),
-            until(self.streams.next_look()),
+            until(self.streams.next_look(now)),
             until(self.hands.next_deadline()),
             Some((self.heartbeat + longest).since(now)),
             until(self.look_at_queue),
@@ -200,6 +259,7 @@ impl Monitor {
             fds.extend(self.watch.as_ref().map(AsFd::as_fd));
             fds.extend(self.hands.supervisor.wake());
             fds.extend(self.hands.job_fds());
+            fds.extend(self.streams.wake(now));
             wait::wait(&fds, timeout)
         };
         let now = SystemClock::now();
@@ -217,8 +277,7 @@ impl Monitor {
                     Caught::Terminate => self.pending.push_back(Event::Terminate),
                     Caught::Interrupt => self.pending.push_back(Event::Interrupt),
                     Caught::Hangup => {
-                        let result = self.hands.read_config(&mut self.streams);
-                        self.pending.push_back(Event::ConfigRead { command: None, result });
+                        self.read_config(None, now);
                     }
                     // As process 1 of a container we inherit what others have left.
                     Caught::Child => {
@@ -251,19 +310,20 @@ impl Monitor {
             }
         }
         woken.iter().for_each(|woken| self.streams.woken(woken, now.mono));
+        self.streams.look_for_files(&mut self.watch, now.mono);
         if ready.any() || self.watch.is_none() {
             self.observe(now);
         }
         // A child's last words before its end: what was written first is read first.
         let (reports, troubles, drained) = self.streams.read_due(now.mono, &mut self.watch);
-        reports.into_iter().for_each(|report| self.scanned(report));
+        self.scanned(reports);
         for trouble in troubles {
             self.hands.complain(&trouble.to_string(), now.utc);
         }
         self.pending.extend(drained.map(|child| Event::Drained { child }));
         self.pending.extend(self.hands.finished_jobs(now));
         for looked in self.hands.finished_looks(now) {
-            looked.report.into_iter().for_each(|report| self.scanned(report));
+            self.scanned(looked.report.into_iter().collect());
             self.pending.push_back(Event::Looked { id: looked.id, answer: Box::new(looked.answer) });
         }
         if commands {
@@ -322,7 +382,7 @@ impl Monitor {
         }
     }
 
-    /// Heartbeat: the picture, and how far the streams have been read.
+    /// Heartbeat: the picture, and how far the streams have been read and weighed.
     fn beat(&mut self) {
         let now = SystemClock::now();
         if now.mono.since(self.heartbeat) < self.state.config.monitor.poll_interval {
@@ -334,24 +394,12 @@ impl Monitor {
         }
         self.observe(now);
         self.take_commands(now);
-        self.remember_positions();
         let trouble = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE);
         if trouble.is_some() || self.state.warnings.contains_key("journal") {
             self.pending.push_back(Event::JournalState { trouble });
         }
         self.write_picture(Durability::Cached, now);
         self.hands.sweep(&self.state, now);
-    }
-
-    /// How far the streams have been read, unless something of that has not been weighed yet, as when the monitor leaves at
-    /// once: then the next one reads it again.
-    fn remember_positions(&mut self) {
-        if self.pending.iter().any(|event| matches!(event, Event::Scanned(_))) {
-            return;
-        }
-        for (stream, facts) in self.streams.positions() {
-            self.state.memory.streams.insert(stream, facts);
-        }
     }
 
     pub(super) fn write_picture(&mut self, durability: Durability, now: Now) {
@@ -362,6 +410,7 @@ impl Monitor {
             detached: self.leaving == Some(Leave::Detached),
         };
         let mut picture = self.state.picture(&frame);
+        picture.stream_totals.troubled.clone_from(self.streams.troubled());
         self.hands.redact_picture(&mut picture);
         self.hands.write_state(&picture, durability, now.utc);
     }
@@ -416,7 +465,6 @@ impl Monitor {
     fn leave(mut self, leave: Leave) -> u8 {
         let now = SystemClock::now();
         self.hands.end_jobs(now.utc);
-        self.remember_positions();
         if let Some(trouble) = self.hands.write_journal(&mut self.state, now, COMPACT_ABOVE) {
             self.hands.complain(&trouble, now.utc);
         }
@@ -428,4 +476,10 @@ impl Monitor {
             Leave::Detached => 0,
         }
     }
+}
+
+/// Files that are read besides the output; ours are never.
+fn log_globs(config: &Config, layout: &Layout) -> LogGlobs {
+    let own = vec![layout.dot(), config.incidents_dir.clone(), config.monitor.log_dir.clone()];
+    LogGlobs::new(&config.process.logs, own)
 }

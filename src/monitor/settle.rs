@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use super::effect::{Effect, Effects, Level};
 use super::event::ScanReport;
-use super::memory::{DetectorFacts, Gathering, Hint, IncidentNote, Memory, Phase, Then};
-use super::state::{LiveStream, State};
+use super::gathering::{count_one, merge};
+use super::memory::{DetectorFacts, Gathering, Hint, IncidentNote, Memory, Phase, StreamFacts, Then};
+use super::state::State;
 use super::todo::{IncidentChange, Todo};
 use crate::detect::{Detection, DetectorKind, Role, Severity};
 use crate::ids::{ChildNo, DetectorName, IncidentId};
-use crate::incident::{Copies, Counted, Incident, fingerprint, judge};
+use crate::incident::{Copies, Counted, Incident, Writer, fingerprint, judge};
 use crate::time::{Utc, Watched};
 
 /// A cascade that never becomes quiet settles after this much longer than a quiet one.
 const LONGEST_CASCADE: Duration = Duration::from_secs(30);
 /// An unterminated line or an open trace is taken for whole after this much silence, or `healing.settle_seconds` if longer.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(1);
+/// So much longer is waited where several streams have fallen silent.
+const TOGETHER: Duration = Duration::from_millis(200);
 /// An end so soon after an incident belongs to it …
 const EXIT_FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
 /// … and so does one after so few further lines.
@@ -27,17 +30,17 @@ impl State {
     /// Part of a stream was scanned.
     pub(super) fn scanned(&mut self, report: ScanReport, fx: &mut Effects) {
         let now = self.memory.watched;
-        let facts = self.memory.streams.entry(report.stream.clone()).or_default();
-        facts.position = report.position;
-        facts.lines = report.lines;
-        let stream = report.stream.clone();
-        let live =
-            self.live.entry(report.stream).or_insert(LiveStream { last_output: now, open: false, caught_up: false });
-        if report.read_something {
-            live.last_output = now;
+        if Some(report.child) != self.child_no() {
+            return; // An older child: its life has been told, and its streams are forgotten.
         }
-        live.open = report.open;
-        live.caught_up = report.caught_up;
+        self.live.update(&report.stream, now, report.read_something, report.open, report.caught_up);
+        let stream = report.stream.clone();
+        let facts = StreamFacts { position: report.position, lines: report.lines, file: report.file };
+        if report.ended {
+            self.memory.streams.remove(&report.stream);
+        } else {
+            self.memory.streams.insert(report.stream, facts);
+        }
         if report.read_something {
             self.stalls_see_output(now);
         }
@@ -45,23 +48,20 @@ impl State {
             self.remember_metric(detector, value);
             self.stalls_see_metric(detector, value, now);
         }
-        if Some(report.child) != self.child_no() {
-            return;
-        }
-        let mut detections = self.heed(&report.signals, &stream);
-        let odd = !detections.is_empty();
-        detections.extend(report.detections);
-        if odd {
+        let arrived = report.arrived.into_iter().map(Some).chain(std::iter::repeat(None));
+        let mut detections: Vec<_> = report.detections.into_iter().zip(arrived).collect();
+        let odd = self.heed(&report.signals, &stream);
+        if !odd.is_empty() {
+            detections.extend(odd.into_iter().map(|detection| (detection, None)));
             // As they were completed in the stream.
-            detections.sort_by_key(|detection| detection.bytes.end);
+            detections.sort_by_key(|(detection, _)| detection.bytes.end);
         }
-        let samples: Vec<Detection> = report
-            .counted
-            .keys()
-            .filter_map(|name| detections.iter().rfind(|detection| detection.detector == *name).cloned())
-            .collect();
-        for detection in detections {
-            self.detected(detection, report.child, fx);
+        let newest = |name: &DetectorName| detections.iter().rfind(|(detection, _)| detection.detector == *name);
+        let samples: Vec<Detection> =
+            report.counted.keys().filter_map(|name| newest(name).map(|(detection, _)| detection.clone())).collect();
+        for (detection, arrived) in detections {
+            let arrived = arrived.map(|arrived| arrived.saturating_add(self.arrivals_before));
+            self.detected(detection, arrived, report.child, fx);
         }
         for (detector, count) in report.counted {
             let sample = samples.iter().find(|sample| sample.detector == detector);
@@ -85,7 +85,7 @@ impl State {
         } else if let Some(sample) = sample
             && let Some(detection) = self.reaches_rate(sample.clone(), count)
         {
-            self.gather(detection, child, fx);
+            self.gather(detection, None, child, fx);
         }
     }
 
@@ -101,7 +101,7 @@ impl State {
     }
 
     /// A detection is counted in the totals, weighed against the rate that its detector needs, and gathered.
-    pub(super) fn detected(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
+    pub(super) fn detected(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
         self.count_totals(&detection.detector, detection.kind, 1);
         match &detection.class {
             Some(class) if class.role == Role::Diagnostic => {
@@ -118,7 +118,7 @@ impl State {
         }
         self.touched = true;
         if let Some(detection) = self.reaches_rate(detection, 1) {
-            self.gather(detection, child, fx);
+            self.gather(detection, arrived, child, fx);
         }
     }
 
@@ -157,14 +157,15 @@ impl State {
         hints.into_iter().filter(near).map(|hint| hint.detection).collect()
     }
 
-    pub(super) fn gather(&mut self, detection: Detection, child: ChildNo, fx: &mut Effects) {
+    /// `arrived`: its place among all that arrived; `None` for what no stream has said, which comes after all that is there.
+    pub(super) fn gather(&mut self, detection: Detection, arrived: Option<u64>, child: ChildNo, fx: &mut Effects) {
         let now = self.memory.watched;
         let utc = self.utc;
         if detection.kind == DetectorKind::ExitCode {
             self.count_totals(&detection.detector.clone(), detection.kind, 1);
             if detection.severity > Severity::Info {
                 for hint in self.hints_of(&detection, child) {
-                    self.gather(hint, child, fx);
+                    self.gather(hint, None, child, fx);
                 }
             }
         }
@@ -181,6 +182,7 @@ impl State {
                 last: now,
                 utc,
                 candidates: Vec::new(),
+                arrived: Vec::new(),
                 others: Vec::new(),
                 copies: Vec::new(),
             }
@@ -191,13 +193,7 @@ impl State {
         } else if gathering.copies.len() < Gathering::MAX_CANDIDATES {
             gathering.copies.push((print, Copies::of(&detection)));
         }
-        if gathering.candidates.len() < Gathering::MAX_CANDIDATES {
-            let bulk: usize =
-                gathering.candidates.iter().filter_map(|one| one.trace.as_ref()).map(|one| one.text.len()).sum();
-            gathering.candidates.push(within(detection, Gathering::MAX_BULK.saturating_sub(bulk)));
-        } else {
-            count_one(&mut gathering.others, &detection);
-        }
+        gathering.add(detection, arrived);
         self.touched = true;
     }
 
@@ -210,7 +206,7 @@ impl State {
         }
         let longest = gathering.since + settle + LONGEST_CASCADE;
         // A trace that is still being printed belongs to the cascade, unless every detection is to stand alone.
-        let open = !settle.is_zero() && self.live.values().any(|live| live.open);
+        let open = !settle.is_zero() && self.live.any_open();
         Some(if open { longest } else { (gathering.last + settle).min(longest) })
     }
 
@@ -252,7 +248,11 @@ impl State {
         let class = class.or_else(|| judge::class_of_group(&root, &gathering.candidates)).cloned();
         let print = fingerprint(&root, None);
         let copies = gathering.copies.into_iter().find(|(known, _)| *known == print);
-        let copies = copies.map(|(_, copies)| copies).filter(Copies::is_shared);
+        let mut copies = copies.map(|(_, copies)| copies).filter(Copies::is_shared);
+        if let Some(copies) = &mut copies {
+            // Reports come in any order; the root is the earliest.
+            copies.first = Writer::of(&root);
+        }
         let id = self.incident_id(kind, &root.detector, gathering.utc);
         let Some(run) = self.memory.run.as_ref().map(|run| run.id.clone()) else { return false };
         let recent_metric =
@@ -352,13 +352,13 @@ impl State {
             return self.memory.incidents.iter().rposition(|note| of_child(&note));
         }
         if root.kind == DetectorKind::ExitCode && root.severity > Severity::Info {
-            let lines = self.memory.streams.get(&child.stream()).map_or(0, |facts| facts.lines);
+            let lines = |stream| self.memory.streams.get(stream).map_or(0, |facts| facts.lines);
             return self.memory.incidents.iter().rposition(|note| {
                 of_child(&note)
                     && note.incident.exit.is_none()
                     && note.incident.severity >= Severity::Error
                     && (now.since(note.last) <= EXIT_FOLLOWS_WITHIN
-                        || (lines.saturating_sub(note.last_line) <= EXIT_FOLLOWS_LINES
+                        || (lines(&note.incident.root.stream).saturating_sub(note.last_line) <= EXIT_FOLLOWS_LINES
                             && now.since(note.last) <= EXIT_FOLLOWS_SLOWLY))
             });
         }
@@ -381,7 +381,9 @@ impl State {
         others.into_iter().for_each(|other| merge(&mut note.counted, other));
         note.unwritten = true;
         note.last = now;
-        note.last_line = note.last_line.max(root.lines.1);
+        if note.incident.root.stream == root.stream {
+            note.last_line = note.last_line.max(root.lines.1);
+        }
         let total: u64 = note.counted.iter().map(|counted| counted.count).sum();
         if root.kind == DetectorKind::ExitCode
             && let Some(exit) = exit
@@ -432,19 +434,24 @@ impl State {
 
     pub(super) fn silence_deadline(&self) -> Option<Watched> {
         let silence = self.config.healing.settle.max(SHORTEST_SILENCE);
-        self.live.values().filter(|live| live.open && live.caught_up).map(|live| live.last_output + silence).min()
+        let (oldest, newest) = self.live.silent_since()?;
+        // Streams that fell silent together are dealt with together.
+        Some((oldest + silence + TOGETHER).min(newest + silence))
     }
 
     pub(super) fn flush_silent_streams(&mut self, fx: &mut Effects) {
         let silence = self.config.healing.settle.max(SHORTEST_SILENCE);
         let now = self.memory.watched;
-        for (stream, live) in &mut self.live {
-            if live.open && live.caught_up && now.since(live.last_output) >= silence {
-                live.open = false;
-                fx.push(Effect::FlushSilence(stream.clone()));
-            }
+        if self.silence_deadline().is_some_and(|deadline| now >= deadline) {
+            let since = Watched::from_millis(now.millis().saturating_sub(millis(silence)));
+            let silent = self.live.take_silent(since);
+            fx.list.extend((!silent.is_empty()).then_some(Effect::FlushSilence(silent)));
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Files of the application that the trace names, each once.
@@ -470,48 +477,6 @@ fn slim(incident: &Incident) -> Incident {
     slim.actions.clear();
     slim.recent_metric.clear();
     slim
-}
-
-/// The detection with as much of its trace as there is room for. What JSON would blow up is replaced on the way.
-fn within(mut detection: Detection, room: usize) -> Detection {
-    const ALWAYS: usize = 4 * 1024;
-    const FRAMES: usize = 64;
-    if let Some(trace) = &mut detection.trace {
-        let harmless = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
-        trace.text = trace.text.chars().map(harmless).collect();
-        let room = room.max(ALWAYS);
-        if trace.text.len() > room {
-            let end = (0..=room).rev().find(|at| trace.text.is_char_boundary(*at)).unwrap_or(0);
-            trace.text.truncate(end);
-            trace.cut = true;
-            // The innermost frames are at either end.
-            let surplus = trace.frames.len().saturating_sub(FRAMES);
-            if surplus > 0 && trace.in_app_top.is_none_or(|top| top < FRAMES / 2) {
-                trace.frames.truncate(FRAMES);
-            }
-        }
-    }
-    detection
-}
-
-fn count_one(counted: &mut Vec<Counted>, detection: &Detection) {
-    merge(
-        counted,
-        Counted {
-            detector: detection.detector.clone(),
-            kind: detection.kind,
-            count: 1,
-            message: detection.message.clone(),
-            line: detection.lines.0,
-        },
-    );
-}
-
-fn merge(counted: &mut Vec<Counted>, more: Counted) {
-    match counted.iter_mut().find(|other| other.detector == more.detector) {
-        Some(same) => same.count = same.count.saturating_add(more.count),
-        None => counted.push(more),
-    }
 }
 
 /// A detector's name as part of a folder's name: letters, digits, `.`, `_` and `-`, at most 60.

@@ -147,7 +147,7 @@ pub fn main(setup: Setup) -> Result<u8, RunError> {
         watch: Watch::new().ok(),
         control_watch: None,
         look_at_queue: None,
-        streams: Streams::new(Arc::clone(&set), setup.follow),
+        streams: Streams::new(Arc::clone(&set), state.config.process.cwd.clone(), setup.follow),
         hands: Hands::new(
             store,
             journal,
@@ -214,7 +214,7 @@ impl Monitor {
         let printed = Tail::open(self.layout.child_log(&living.run, living.child), 0).len().unwrap_or(0);
         let position = Position { consumed: printed, resume: printed, ..Position::START };
         let memory = &mut self.state.memory;
-        memory.streams.insert(living.child.stream(), StreamFacts { position, lines: 0 });
+        memory.streams.insert(living.child.stream(), StreamFacts { position, lines: 0, file: None });
         memory.child = Some(ChildFacts::new(living.child, self.started.utc));
         memory.phase = Phase::Starting;
     }
@@ -236,7 +236,7 @@ impl Monitor {
             .any(|intent| matches!(intent.todo, super::todo::Todo::StartChild { child: no, .. } if no == child));
         if started {
             self.hands.supervisor.adopt(&run.id, child);
-            self.open_streams(child);
+            self.open_streams(child, now);
             self.observe(now);
             self.stop_again(child, alive, now);
         }

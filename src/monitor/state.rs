@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::live::LiveStreams;
 use super::looks::Looks;
 use super::memory::{ChildFacts, Memory, Phase, Progress};
 use super::todo::TodoId;
 use crate::config::{Config, OnTerminate};
 use crate::detect::StallClock;
-use crate::ids::{ChildNo, DetectorName, StreamId};
+use crate::ids::{ChildNo, DetectorName};
 use crate::time::{Mono, Now, Utc, Watched};
 
 /// A wait that took this much longer than planned was no wait: the machine or the monitor was stopped.
@@ -33,7 +34,9 @@ pub struct State {
     pub warnings: BTreeMap<&'static str, String>,
     pub(super) clock: WatchClock,
     pub(super) utc: Utc,
-    pub(super) live: BTreeMap<StreamId, LiveStream>,
+    pub(super) live: LiveStreams,
+    /// Added to the order in which things arrived: an earlier monitor has counted up to here.
+    pub(super) arrivals_before: u64,
     pub(super) stalls: Vec<StallClock>,
     pub(super) looks: Looks,
     /// Looks at the streams so far: each wait ends with one.
@@ -52,17 +55,6 @@ pub struct State {
     pub(super) left: bool,
 }
 
-/// What is known of a stream that is being read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LiveStream {
-    /// Last time something came.
-    pub(super) last_output: Watched,
-    /// Something waits for more.
-    pub(super) open: bool,
-    /// All that is there has been read.
-    pub(super) caught_up: bool,
-}
-
 /// An intent that failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retry {
@@ -78,13 +70,16 @@ impl State {
         let mut state = Self {
             clock: WatchClock::new(now.mono),
             config,
-            memory,
             environment,
             is_init,
             notes: Vec::new(),
             warnings: BTreeMap::new(),
             utc: now.utc,
-            live: BTreeMap::new(),
+            live: LiveStreams::default(),
+            arrivals_before: memory
+                .gathering
+                .as_ref()
+                .map_or(0, |gathering| gathering.arrived.iter().max().map_or(0, |last| last.saturating_add(1))),
             stalls: Vec::new(),
             looks: Looks::default(),
             stream_looks: 0,
@@ -98,6 +93,7 @@ impl State {
             touched: false,
             before_step: TodoId(0),
             left: false,
+            memory,
         };
         state.rearm_stalls();
         state.rearm_looks();

@@ -178,6 +178,19 @@ pub struct StreamStatus {
     pub lines: u64,
 }
 
+/// All streams of the child.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamTotals {
+    /// How many there are.
+    pub count: usize,
+    /// Bytes scanned.
+    pub bytes: u64,
+    /// Lines scanned.
+    pub lines: u64,
+    /// Those that cannot be read, at most 16, and why.
+    pub troubled: BTreeMap<StreamId, String>,
+}
+
 /// The whole picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateFile {
@@ -222,8 +235,11 @@ pub struct StateFile {
     /// Phases (`phases` of the configuration) that the child is in.
     #[serde(default)]
     pub in_phases: Vec<crate::ids::PhaseName>,
-    /// Streams.
+    /// The child's own output and the first 16 others by name.
     pub streams: BTreeMap<StreamId, StreamStatus>,
+    /// All streams together.
+    #[serde(default)]
+    pub stream_totals: StreamTotals,
     /// Last incidents, newest last, at most 10.
     pub incidents: Vec<IncidentStatus>,
     /// Incidents of this run.

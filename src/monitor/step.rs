@@ -48,7 +48,7 @@ impl State {
         match event {
             Event::Woke => self.begin(fx),
             Event::ChildSeen { child, seen } => self.child_seen(child, seen, fx),
-            Event::Scanned(report) => self.scanned(*report, fx),
+            Event::Scanned(reports) => reports.into_iter().for_each(|report| self.scanned(report, fx)),
             Event::Drained { child } => self.drained(child, fx),
             Event::Done { id, result } => self.done(id, result, fx),
             Event::Looked { id, answer } => self.looked(id, &answer, fx),

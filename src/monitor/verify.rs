@@ -161,7 +161,7 @@ impl State {
             .cloned()
             .collect();
         // What has gathered may be the very failure that decides.
-        if due.is_empty() || self.memory.gathering.is_some() || !self.live.values().all(|live| live.caught_up) {
+        if due.is_empty() || self.memory.gathering.is_some() || !self.live.all_caught_up() {
             return;
         }
         let window = self.config.healing.verify_window.as_secs();

@@ -250,7 +250,7 @@ impl State {
     pub(super) fn judge_stalls(&mut self, fx: &mut Effects) {
         let now = self.memory.watched;
         let due = self.stall_deadline().is_some_and(|deadline| deadline <= now);
-        if !due || !self.live.values().all(|live| live.caught_up) {
+        if !due || !self.live.all_caught_up() {
             self.suspected = None;
             return;
         }
@@ -261,7 +261,7 @@ impl State {
         let Some(child) = self.child_no() else { return };
         let due: Vec<_> = self.stalls.iter_mut().filter_map(|stall| stall.due(now)).collect();
         for detection in due {
-            self.detected(detection, child, fx);
+            self.detected(detection, None, child, fx);
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod dir_watch;
 pub mod error;
 pub mod file;
 pub mod identity;

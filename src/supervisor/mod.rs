@@ -7,6 +7,7 @@
 
 mod living;
 pub mod local;
+pub mod log_files;
 mod memory;
 pub mod not_yet;
 mod orphans;

@@ -1,11 +1,14 @@
 //! Reads a growing file from a stored position on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::OFlags;
+
+use crate::monitor::memory::FileId;
 
 /// What a look at a [`Tail`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +37,28 @@ pub enum TailEvent {
 pub struct Tail {
     path: PathBuf,
     file: Option<File>,
+    /// The file that the position is one of.
+    id: Option<FileId>,
     position: u64,
+}
+
+/// Whether there is a file to read from.
+enum Opened {
+    Yes,
+    Absent,
+    /// The one that was read before has been replaced while it was not open.
+    Another,
 }
 
 impl Tail {
     /// Starts at `position`, a count of bytes. The file is opened when it is there.
     pub fn open(path: impl Into<PathBuf>, position: u64) -> Self {
-        Self { path: path.into(), file: None, position }
+        Self { path: path.into(), file: None, id: None, position }
+    }
+
+    /// Goes on at `position` of a file that was read before. Another file in its place is read from its start.
+    pub fn go_on(path: impl Into<PathBuf>, position: u64, id: Option<FileId>) -> Self {
+        Self { path: path.into(), file: None, id, position }
     }
 
     /// The file.
@@ -53,9 +71,58 @@ impl Tail {
         self.position
     }
 
+    /// The file that is read, once it is known.
+    pub fn id(&self) -> Option<FileId> {
+        self.id
+    }
+
     /// Goes on at another position.
     pub fn seek(&mut self, position: u64) {
         self.position = position;
+    }
+
+    /// Closes the file; the next read opens it again.
+    pub fn park(&mut self) {
+        self.file = None;
+    }
+
+    /// Whether a descriptor is held.
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The file has another name now: its rest is read from there, unless it is open anyway.
+    pub fn find_at(&mut self, path: &Path) {
+        if self.file.is_none()
+            && let Ok(file) = open(path)
+            && file.metadata().is_ok_and(|there| self.id == Some(id_of(&there)))
+        {
+            self.file = Some(file);
+        }
+    }
+
+    /// Whether the file that is held has no name any more.
+    pub fn is_deleted(&self) -> bool {
+        match &self.file {
+            Some(file) => file.metadata().is_ok_and(|ours| ours.nlink() == 0),
+            None => std::fs::metadata(&self.path).is_err_and(|error| error.kind() == ErrorKind::NotFound),
+        }
+    }
+
+    /// Whether a read would find anything, as far as can be said without opening the file.
+    ///
+    /// # Errors
+    /// Of fstat(2) and stat(2).
+    pub fn has_news(&self) -> io::Result<bool> {
+        match std::fs::metadata(&self.path) {
+            Ok(there) if self.id.is_some_and(|id| id == id_of(&there)) => Ok(there.len() != self.position),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Err(_) => match &self.file {
+                Some(file) => Ok(file.metadata()?.len() != self.position),
+                None => Ok(false),
+            },
+        }
     }
 
     /// Length of the file; 0 while it is not there.
@@ -63,9 +130,9 @@ impl Tail {
     /// # Errors
     /// Of open(2) and fstat(2).
     pub fn len(&mut self) -> io::Result<u64> {
-        match self.file()? {
-            Some(file) => Ok(file.metadata()?.len()),
-            None => Ok(0),
+        match (self.opened()?, &self.file) {
+            (Opened::Yes, Some(file)) => Ok(file.metadata()?.len()),
+            _ => Ok(0),
         }
     }
 
@@ -84,9 +151,12 @@ impl Tail {
     /// Of open(2) and pread(2); `InvalidInput` when the path is no regular file. The position is as before then.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<TailEvent> {
         let position = self.position;
-        let Some(file) = self.file()? else {
-            return Ok(TailEvent::Absent);
-        };
+        match self.opened()? {
+            Opened::Yes => {}
+            Opened::Absent => return Ok(TailEvent::Absent),
+            Opened::Another => return Ok(self.replaced()),
+        }
+        let Some(file) = &self.file else { return Ok(TailEvent::Absent) };
         let read = loop {
             match file.read_at(buffer, position) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -111,29 +181,77 @@ impl Tail {
             return Ok(TailEvent::Truncated { lost_from });
         }
         match std::fs::metadata(&self.path) {
-            Ok(there) if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) => {
-                self.file = None;
-                let at = std::mem::take(&mut self.position);
-                Ok(TailEvent::Replaced { at })
-            }
+            Ok(there) if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) => Ok(self.replaced()),
             // Deleted: its writer may still be writing, and its place may be taken later.
             Ok(_) | Err(_) => Ok(TailEvent::UpToDate),
         }
     }
 
-    fn file(&mut self) -> io::Result<Option<&File>> {
-        if self.file.is_none() {
-            // O_NONBLOCK: a FIFO in its place must not hold us.
-            let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-            match OpenOptions::new().read(true).custom_flags(flags).open(&self.path) {
-                Ok(file) if file.metadata()?.is_file() => self.file = Some(file),
-                Ok(_) => return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(self.file.as_ref())
+    fn replaced(&mut self) -> TailEvent {
+        self.file = None;
+        self.id = None;
+        TailEvent::Replaced { at: std::mem::take(&mut self.position) }
     }
+
+    fn opened(&mut self) -> io::Result<Opened> {
+        if self.file.is_some() {
+            return Ok(Opened::Yes);
+        }
+        let file = match open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Opened::Absent),
+            Err(error) => return Err(error),
+        };
+        let there = file.metadata()?;
+        if !there.is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let id = id_of(&there);
+        if self.id.is_some_and(|before| before != id) {
+            return Ok(Opened::Another);
+        }
+        self.id = Some(id);
+        self.file = Some(file);
+        Ok(Opened::Yes)
+    }
+}
+
+/// What is known of a file without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Which file it is.
+    pub id: FileId,
+    /// Its length.
+    pub len: u64,
+}
+
+impl Stat {
+    /// When the file was made, milliseconds since 1970; 0 where nobody knows.
+    pub fn born_ms(&self) -> i64 {
+        self.id.born / 1_000_000
+    }
+}
+
+/// Looks at a file by its path, through links.
+///
+/// # Errors
+/// Of stat(2).
+pub fn stat(path: &Path) -> io::Result<Stat> {
+    let there = std::fs::metadata(path)?;
+    Ok(Stat { id: id_of(&there), len: there.len() })
+}
+
+/// What a file is, whatever its name.
+pub fn id_of(metadata: &Metadata) -> FileId {
+    let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let born = born.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
+    FileId { inode: metadata.ino(), born }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // O_NONBLOCK: a FIFO in its place must not hold us.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 #[cfg(test)]
@@ -182,6 +300,48 @@ mod tests {
         assert_eq!(read(&mut tail), (TailEvent::Bytes(1), b"z".to_vec()), "the rest of the old one first");
         assert_eq!(read(&mut tail).0, TailEvent::Replaced { at: 3 });
         assert_eq!(read(&mut tail), (TailEvent::Bytes(2), b"12".to_vec()));
+    }
+
+    #[test]
+    fn a_parked_file_is_known_again_whatever_became_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let other = dir.path().join("log.1");
+        let parked = || {
+            std::fs::write(&path, "abc").unwrap();
+            let mut tail = Tail::open(&path, 0);
+            assert_eq!(read(&mut tail).0, TailEvent::Bytes(3));
+            tail.park();
+            assert!(!tail.is_open() && !tail.has_news().unwrap());
+            tail
+        };
+        let mut same = parked();
+        std::fs::write(&path, "abcd").unwrap();
+        assert!(same.has_news().unwrap());
+        assert_eq!(read(&mut same), (TailEvent::Bytes(1), b"d".to_vec()));
+
+        let mut cut = parked();
+        std::fs::write(&path, "xy").unwrap();
+        assert_eq!(read(&mut cut).0, TailEvent::Truncated { lost_from: 3 });
+
+        let mut renamed = parked();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"z").unwrap();
+        std::fs::rename(&path, &other).unwrap();
+        std::fs::write(&path, "new").unwrap();
+        renamed.find_at(&other);
+        assert_eq!(read(&mut renamed), (TailEvent::Bytes(1), b"z".to_vec()));
+        assert_eq!(read(&mut renamed).0, TailEvent::Replaced { at: 4 });
+        assert_eq!(read(&mut renamed), (TailEvent::Bytes(3), b"new".to_vec()));
+
+        let mut lost = parked();
+        std::fs::write(dir.path().join("another"), "longer than it").unwrap();
+        std::fs::rename(dir.path().join("another"), &path).unwrap();
+        assert_eq!(read(&mut lost).0, TailEvent::Replaced { at: 3 });
+        assert_eq!(read(&mut lost).0, TailEvent::Bytes(4), "from the start");
+
+        let deleted = parked();
+        std::fs::remove_file(&path).unwrap();
+        assert!(deleted.is_deleted() && !deleted.has_news().unwrap());
     }
 
     #[test]

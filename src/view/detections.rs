@@ -13,6 +13,8 @@ use crate::detect::{Detection, Language, Role, Severity, Trace, TraceFrame};
 pub struct DetectionJson<'a> {
     /// Version of this form: 1.
     pub schema: u32,
+    /// The log, as named by who asked; `-` is the standard input.
+    pub file: &'a str,
     /// Name of the detector.
     pub detector: &'a str,
     /// Its kind: `pattern`, `traceback`.
@@ -51,10 +53,11 @@ pub struct DetectionJson<'a> {
 }
 
 /// For programs.
-pub fn json(detection: &Detection) -> DetectionJson<'_> {
+pub fn json<'a>(file: &'a str, detection: &'a Detection) -> DetectionJson<'a> {
     let trace = detection.trace.as_ref();
     DetectionJson {
         schema: 1,
+        file,
         detector: detection.detector.as_str(),
         kind: detection.kind.as_str(),
         severity: detection.severity,
@@ -247,7 +250,7 @@ mod tests {
             |   File "/srv/app/x.py", line 3, in load
             | KeyError: 'port'
         "#);
-        insta::assert_snapshot!(serde_json::to_string(&json(&detection(Some(trace())))).unwrap(), @r#"{"schema":1,"detector":"traceback","kind":"traceback","severity":"error","language":"python","exception":"KeyError","message":"'port'\nsecond line","start_line":12,"end_line":17,"frames":[{"file":"/srv/app/x.py","line":3,"function":"load","in_app":true},{"file":"/usr/lib/y.py","line":9,"function":"get","in_app":false}],"in_app_top":0,"cause_chain":["ValueError"],"cut":false,"captures":{}}"#);
-        insta::assert_snapshot!(serde_json::to_string(&json(&detection(None))).unwrap(), @r#"{"schema":1,"detector":"oom","kind":"pattern","severity":"error","language":null,"exception":null,"message":"CUDA out of memory\u001b[2J","start_line":4,"end_line":4,"frames":[],"in_app_top":null,"cause_chain":[],"cut":false,"captures":{}}"#);
+        insta::assert_snapshot!(serde_json::to_string(&json("train.log", &detection(Some(trace())))).unwrap(), @r#"{"schema":1,"file":"train.log","detector":"traceback","kind":"traceback","severity":"error","language":"python","exception":"KeyError","message":"'port'\nsecond line","start_line":12,"end_line":17,"frames":[{"file":"/srv/app/x.py","line":3,"function":"load","in_app":true},{"file":"/usr/lib/y.py","line":9,"function":"get","in_app":false}],"in_app_top":0,"cause_chain":["ValueError"],"cut":false,"captures":{}}"#);
+        insta::assert_snapshot!(serde_json::to_string(&json("-", &detection(None))).unwrap(), @r#"{"schema":1,"file":"-","detector":"oom","kind":"pattern","severity":"error","language":null,"exception":null,"message":"CUDA out of memory\u001b[2J","start_line":4,"end_line":4,"frames":[],"in_app_top":null,"cause_chain":[],"cut":false,"captures":{}}"#);
     }
 }

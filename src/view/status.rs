@@ -434,6 +434,7 @@ mod tests {
             stalls: BTreeMap::new(),
             in_phases: Vec::new(),
             streams: BTreeMap::new(),
+            stream_totals: crate::monitor::status::StreamTotals::default(),
             incidents: vec![
                 IncidentStatus {
                     id: IncidentId::new("2026-11-21T10-34-56Z-error-exit"),

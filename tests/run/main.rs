@@ -15,6 +15,7 @@ mod behaviour;
 mod codes;
 mod languages;
 mod life;
+mod logs;
 mod looks;
 mod metrics;
 mod output;

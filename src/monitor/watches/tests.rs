@@ -62,19 +62,22 @@ impl World {
         let (at, line) = (self.said, self.said / 10);
         let counted =
             if counted > 0 { BTreeMap::from([(DetectorName::new("slow"), counted)]) } else { BTreeMap::new() };
-        self.step(Event::Scanned(Box::new(ScanReport {
+        self.step(Event::Scanned(vec![ScanReport {
             stream: StreamId::new(stream),
             child: ChildNo(1),
             detections,
             counted,
             signals: signals.into_iter().map(|what| Signal { at, line, what }).collect(),
             metrics: Vec::new(),
+            arrived: Vec::new(),
+            file: None,
             position: Position { consumed: at, resume: at, ..Position::START },
             lines: line,
             read_something: true,
             caught_up: true,
             open: false,
-        })));
+            ended: false,
+        }]));
     }
 
     fn prints(&mut self) {
