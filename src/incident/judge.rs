@@ -44,6 +44,12 @@ pub fn root(detections: &[Detection]) -> usize {
     }
 }
 
+/// Index of the detection that says least about the cause; the latest of several. Zero for an empty slice.
+pub fn least_telling(detections: &[Detection]) -> usize {
+    let weights = detections.iter().map(|detection| weight(detection, detections));
+    weights.enumerate().max_by_key(|(at, weight)| (*weight, *at)).map_or(0, |(at, _)| at)
+}
+
 /// What a detection says about the cause: the less, the more likely it is the root.
 fn weight(detection: &Detection, all: &[Detection]) -> u8 {
     let class = class(detection, all);

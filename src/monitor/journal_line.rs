@@ -264,6 +264,7 @@ mod tests {
             utc: Utc::from_millis(1),
             candidates: vec![seen.clone(); Gathering::MAX_CANDIDATES],
             arrived: Vec::new(),
+            prints: Vec::new(),
             copies: Vec::new(),
             others: Vec::new(),
         };

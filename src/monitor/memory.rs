@@ -262,6 +262,9 @@ pub struct Gathering {
     pub arrived: Vec<u64>,
     /// All others.
     pub others: Vec<Counted>,
+    /// What each candidate is known by; empty in what an older version has written.
+    #[serde(default)]
+    pub prints: Vec<Option<Fingerprint>>,
     /// Who printed which failure; at most [`Gathering::MAX_CANDIDATES`] failures.
     #[serde(default)]
     pub copies: Vec<(Fingerprint, Copies)>,

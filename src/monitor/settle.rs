@@ -184,6 +184,7 @@ impl State {
                 candidates: Vec::new(),
                 arrived: Vec::new(),
                 others: Vec::new(),
+                prints: Vec::new(),
                 copies: Vec::new(),
             }
         });
@@ -191,9 +192,9 @@ impl State {
         if let Some((_, copies)) = gathering.copies.iter_mut().find(|(known, _)| *known == print) {
             copies.add(&detection);
         } else if gathering.copies.len() < Gathering::MAX_CANDIDATES {
-            gathering.copies.push((print, Copies::of(&detection)));
+            gathering.copies.push((print.clone(), Copies::of(&detection)));
         }
-        gathering.add(detection, arrived);
+        gathering.add(detection, arrived, print);
         self.touched = true;
     }
 
