@@ -319,8 +319,15 @@ impl State {
         let (since, files) = (self.last_healthy(&incident), files_of_frames(&incident));
         let id = incident.id.clone();
         // Other streams have no healthy counterpart in an earlier run.
-        let own = incident.root.stream == incident.child.stream() && incident.root.lines.0 > 0;
-        let at = own.then_some((incident.child, incident.root.bytes.start, incident.root.lines.0));
+        let own = incident.root.stream == incident.child.stream();
+        let at = own.then(|| match incident.root.lines.0 {
+            // An end or a stall stands behind all that has been read.
+            0 => {
+                let read = self.memory.streams.get(&incident.root.stream).copied().unwrap_or_default();
+                (incident.child, read.position.consumed, read.lines + 1)
+            }
+            line => (incident.child, incident.root.bytes.start, line),
+        });
         self.intend(Todo::WriteIncident { incident: Box::new(incident), before });
         if since.is_some() || !files.is_empty() || at.is_some() {
             self.intend(Todo::LookAround { id, since, files, at });

@@ -12,6 +12,7 @@ mod common;
 mod site;
 
 mod behaviour;
+mod classes;
 mod codes;
 mod languages;
 mod life;
