@@ -15,6 +15,7 @@ test: setup
 
 lint:
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	sh -n install.sh
 	sh -n update.sh
 	cargo clippy --locked --all-targets -- -D warnings

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need on Debian and Ubuntu: interpreters and compilers of the supervised example programs, and
-# cargo-nextest. Does nothing for what is there already. Run as root, or with sudo available.
+# Installs what the tests need on Debian and Ubuntu: interpreters and compilers of the supervised example programs, the C++
+# compiler of the fuzzer's engine, and cargo-nextest. Does nothing for what is there already. Run as root, or with sudo available.
 #
 # What cannot be installed is said in one line each; the tests that need it report themselves as skipped with that reason.
 set -eu
@@ -12,6 +12,7 @@ need() { # need PROGRAM PACKAGE…
     command -v "$program" >/dev/null 2>&1 || missing="$missing $*"
 }
 need cc gcc libc6-dev
+need c++ g++
 need make make
 need git git
 need python3 python3
