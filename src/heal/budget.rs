@@ -94,10 +94,12 @@ impl Restarts {
         self.waits = self.waits.saturating_add(1);
     }
 
-    /// Pause before a restart that waits for the world outside: twice as long each time, at most `backoff.max`.
+    /// Pause before a restart that waits for the world outside: `cooldown`, at least a second, and twice as long each time,
+    /// at most `backoff.max`.
     pub fn wait(&self, policy: &RestartPolicy, chance: f64) -> Duration {
+        const SHORTEST: Duration = Duration::from_secs(1);
         let doubling = Backoff { factor: policy.backoff.factor.max(2.0), ..policy.backoff.clone() };
-        let policy = RestartPolicy { backoff: doubling, ..policy.clone() };
+        let policy = RestartPolicy { backoff: doubling, cooldown: policy.cooldown.max(SHORTEST), ..policy.clone() };
         Self { unverified: self.waits, ..Self::default() }.pause(&policy, chance)
     }
 

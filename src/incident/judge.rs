@@ -54,34 +54,58 @@ pub fn least_telling(detections: &[Detection]) -> usize {
 fn weight(detection: &Detection, all: &[Detection]) -> u8 {
     let class = class(detection, all);
     match class.map(|class| (class.role, class.only_if_ended)) {
-        Some((Role::Diagnostic, _)) => 6,
+        Some((Role::Diagnostic, _)) => 8,
         // A service that has ended does not answer.
-        _ if matches!(detection.kind, DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command) => 5,
-        _ if detection.kind == DetectorKind::ExitCode => 4,
-        _ if detection.severity < Severity::Error => 3,
-        Some((_, true)) if detection.trace.is_none() => 2,
-        Some((Role::Cascade, _)) => 1,
-        Some((Role::Root | Role::Confirmation, _)) | None => 0,
+        _ if matches!(detection.kind, DetectorKind::Http | DetectorKind::Tcp | DetectorKind::Command) => 7,
+        // A signal, the kernel's killer, an exit code with a meaning of its own.
+        _ if detection.kind == DetectorKind::ExitCode && is_telling(detection) => 3,
+        _ if detection.kind == DetectorKind::ExitCode => 6,
+        _ if detection.severity < Severity::Error => 5,
+        Some((_, true)) if detection.trace.is_none() => 4,
+        Some((Role::Cascade, _)) => 2,
+        // It says why another failure happened; that one may have a reason of its own.
+        Some((Role::Confirmation, _)) => 1,
+        Some((Role::Root, _)) | None => 0,
     }
 }
 
-/// The known failure class of a detection: its own, or, for a trace, that of what was seen inside its lines. What may be a
-/// root says more than what follows from one.
+fn is_telling(exit: &Detection) -> bool {
+    exit.class.is_some() || exit.captures.contains_key("signal")
+}
+
+/// The known failure class of a detection: its own, or, for a trace, that of what its exception says; of what its causes say
+/// where that has none. What may be a root says more than what follows from one.
 pub fn class<'a>(detection: &'a Detection, all: impl IntoIterator<Item = &'a Detection>) -> Option<&'a Class> {
-    if detection.trace.is_none() || detection.class.is_some() {
+    let Some(trace) = detection.trace.as_ref().filter(|_| detection.class.is_none()) else {
         return detection.class.as_ref();
-    }
-    let inside = all.into_iter().filter(|hit| hit.stream == detection.stream && covers(detection, hit));
-    let classes = inside.filter_map(|hit| Some((hit.class.as_ref()?, hit.lines.0)));
+    };
+    let head = format!("{}: {}", trace.exception.as_deref().unwrap_or_default(), trace.message);
+    let inside = |hit: &Detection| {
+        hit.stream == detection.stream && detection.lines.0 <= hit.lines.0 && hit.lines.0 <= detection.lines.1
+    };
     // A remark inside a trace says nothing about what the trace is.
-    let classes = classes.filter(|(class, _)| class.role != Role::Diagnostic);
-    classes.min_by_key(|(class, line)| (class.role, *line)).map(|(class, _)| class)
+    let hits = all.into_iter().filter(|hit| inside(hit)).filter_map(|hit| Some((hit, hit.class.as_ref()?)));
+    let hits = hits.filter(|(_, class)| class.role != Role::Diagnostic);
+    let says = hits.filter_map(|(hit, class)| {
+        let of_exception = head.contains(start_of(&hit.message));
+        // What was raised while something else was handled is its own failure: a retry that failed explains nothing then.
+        let of_cause = !trace.cause_chain.is_empty() && !class.only_if_ended;
+        (of_exception || of_cause).then_some(((!of_exception, class.role, hit.lines.0), class))
+    });
+    says.min_by_key(|(order, _)| *order).map(|(_, class)| class)
 }
 
-/// The class of a whole incident: that of its root, or one that confirms why it failed.
+/// Enough of a message to find it again in the line that it was printed in.
+fn start_of(message: &str) -> &str {
+    const ENOUGH: usize = 40;
+    let line = message.lines().next().unwrap_or_default();
+    line.get(..line.floor_char_boundary(ENOUGH)).unwrap_or(line)
+}
+
+/// The class of a whole incident: that of its root, or, of a bare end, one that confirms why.
 pub fn class_of_group<'a>(root: &'a Detection, all: &'a [Detection]) -> Option<&'a Class> {
     let confirmed = || all.iter().filter_map(|it| it.class.as_ref()).find(|class| class.role == Role::Confirmation);
-    class(root, all).or_else(confirmed)
+    class(root, all).or_else(|| (root.kind == DetectorKind::ExitCode).then(confirmed).flatten())
 }
 
 fn covers(trace: &Detection, hit: &Detection) -> bool {
@@ -288,6 +312,15 @@ mod tests {
         let line = |at_line: u64, name: &str, role: Role| at(known(hit(name), name, role, false), at_line, at_line);
         let explains = |at_line: u64| at(known(hit("reset"), "reset", Root, true), at_line, at_line);
         let exit = || detection(DetectorKind::ExitCode, "exit", "exit code 1");
+        let killed = || {
+            let mut killed = detection(DetectorKind::ExitCode, "exit", "killed by SIGSEGV");
+            killed.captures.insert("signal".to_owned(), "SIGSEGV".to_owned());
+            killed
+        };
+        let caused = |mut detection: Detection| {
+            detection.trace.as_mut().expect("a trace").cause_chain.push("OSError".to_owned());
+            detection
+        };
         let rank = |mut detection: Detection, rank: &str| {
             detection.stream = StreamId::new(rank);
             detection
@@ -297,17 +330,22 @@ mod tests {
             ("a cascade before its root", vec![line(1, "peer_gone", Cascade), line(9, "oom", Root)], 1, Some("oom")),
             ("of another rank", vec![rank(line(1, "peer_gone", Cascade), "rank-1"), line(9, "oom", Root)], 1, Some("oom")),
             ("a cascade alone", vec![line(1, "peer_gone", Cascade), exit()], 0, Some("peer_gone")),
-            ("a trace of a cascade", vec![at(traced("RuntimeError: nccl"), 1, 5), line(5, "peer_gone", Cascade), at(traced("KeyError: 'x'"), 20, 25)], 2, None),
-            ("a trace with two classes inside", vec![at(traced("RuntimeError: x"), 1, 9), line(3, "peer_gone", Cascade), line(8, "oom", Root)], 0, Some("oom")),
+            ("a trace of a cascade", vec![at(traced("RuntimeError: peer_gone"), 1, 5), line(5, "peer_gone", Cascade), at(traced("KeyError: 'x'"), 20, 25)], 2, None),
+            ("a trace with two classes in its message", vec![at(traced("RuntimeError: oom or peer_gone"), 1, 9), line(3, "peer_gone", Cascade), line(8, "oom", Root)], 0, Some("oom")),
+            ("a line in front of a trace", vec![line(4, "oom", Root), at(traced("KeyError: 'x'"), 5, 9)], 1, None),
+            ("a retry that a trace quotes", vec![explains(3), at(caused(traced("KeyError: 'x'")), 1, 9)], 1, None),
+            ("a cause with a class", vec![line(3, "oom", Root), at(caused(traced("RuntimeError: x")), 1, 9)], 1, Some("oom")),
             ("a remark", vec![line(1, "hint", Diagnostic), exit()], 1, None),
             ("a remark inside a trace", vec![at(traced("RuntimeError: x"), 1, 9), line(3, "hint", Diagnostic)], 0, None),
             ("what confirms a bare exit", vec![exit(), line(0, "oom_kill", Confirmation)], 1, Some("oom_kill")),
             ("what confirms another failure", vec![line(4, "worker_killed", Cascade), line(9, "oom_kill", Confirmation), exit()], 1, Some("oom_kill")),
-            ("what confirms a trace", vec![at(traced("RuntimeError: x"), 1, 2), rank(line(9, "oom_kill", Confirmation), "kernel")], 0, Some("oom_kill")),
+            ("a confirmation beside a trace", vec![rank(line(9, "oom_kill", Confirmation), "kernel"), at(traced("RuntimeError: x"), 1, 2)], 1, None),
+            ("a hint and an end by a signal", vec![explains(3), killed()], 1, None),
+            ("a hint and a bare end", vec![explains(3), exit()], 0, Some("reset")),
             ("a probe of a service that has ended", vec![detection(DetectorKind::Http, "health", "503"), exit()], 1, None),
             ("what only explains an end", vec![explains(3), exit()], 0, Some("reset")),
             ("but not beside a failure", vec![explains(3), line(7, "peer_gone", Cascade), exit()], 1, Some("peer_gone")),
-            ("unless that is a trace of it", vec![explains(3), at(traced("ConnectionResetError: x"), 1, 4), exit()], 1, Some("reset")),
+            ("unless that is a trace of it", vec![explains(3), at(traced("ConnectionResetError: reset by peer"), 1, 4), exit()], 1, Some("reset")),
         ];
         for (name, group, expected, known_as) in rows {
             let at = root(&group);

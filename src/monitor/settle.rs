@@ -80,6 +80,10 @@ impl State {
     ) {
         let kind = sample.map_or(DetectorKind::Pattern, |sample| sample.kind);
         self.count_totals(&detector, kind, count);
+        if sample.and_then(|sample| sample.class.as_ref()).is_some_and(|class| class.only_if_ended) {
+            return; // The newest of them is kept as a hint.
+        }
+        self.touched = true;
         if self.rate(&detector).is_none() {
             self.count_among(detector, kind, count, child);
         } else if let Some(sample) = sample
@@ -122,6 +126,7 @@ impl State {
         }
     }
 
+    /// Totals alone are no reason to write the journal: they are written with the next reason.
     fn count_totals(&mut self, detector: &DetectorName, kind: DetectorKind, count: u64) {
         let facts = self.memory.detectors.entry(detector.clone()).or_insert(DetectorFacts {
             kind,
@@ -129,7 +134,6 @@ impl State {
             incidents: 0,
         });
         facts.detections = facts.detections.saturating_add(count);
-        self.touched = true;
     }
 
     /// Remembers the newest detection of a class that explains an end, should one follow. One is printed with each retry:
@@ -152,7 +156,8 @@ impl State {
         let near = |hint: &Hint| {
             let lines = streams.get(&hint.detection.stream).map_or(0, |facts| facts.lines);
             now.since(hint.at) <= EXIT_FOLLOWS_WITHIN
-                || lines.saturating_sub(hint.detection.lines.1) <= EXIT_FOLLOWS_LINES
+                || (lines.saturating_sub(hint.detection.lines.1) <= EXIT_FOLLOWS_LINES
+                    && now.since(hint.at) <= EXIT_FOLLOWS_SLOWLY)
         };
         hints.into_iter().filter(near).map(|hint| hint.detection).collect()
     }

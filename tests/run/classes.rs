@@ -6,17 +6,17 @@ const RESET: &str = "echo 'ConnectionError: Connection reset by peer'";
 
 #[test]
 fn what_only_explains_an_end_is_its_root_and_waits_without_spending_restarts() {
-    let script = format!("echo step $LIFE; [ $LIFE = 4 ] && exit 0; {RESET}; exit 1");
-    let site = Job::sh(&script).policy("max_restarts: 1, max_identical_failures: 2").make();
+    let script = format!("echo step $LIFE; [ $LIFE = 3 ] && exit 0; {RESET}; exit 1");
+    let site = Job::sh(&script).policy("max_restarts: 1, max_identical_failures: 1").make();
     let outcome = site.run().expect_code(0);
     let incidents = site.incidents();
-    assert_eq!(incidents.len(), 3, "{outcome:?}");
+    assert_eq!(incidents.len(), 2, "{outcome:?}");
     for incident in &incidents {
         let class = (&incident["root"]["detector"], &incident["class"]["role"], &incident["category"]);
         assert_eq!(class, (&"connection_reset".into(), &"root".into(), &"infrastructure".into()), "{incident:#}");
     }
     let verdicts = site.verdicts();
-    assert_eq!(verdicts.len(), 3, "{verdicts:?}");
+    assert_eq!(verdicts.len(), 2, "{verdicts:?}");
     assert!(verdicts.iter().all(|row| row.contains("restart by class connection_reset")), "{verdicts:?}");
     assert_eq!(site.state()["restarts"]["unverified"], 0, "{:#}", site.state());
 }
