@@ -1,6 +1,6 @@
 //! One failure that many ranks print is one failure: who printed it first, and who else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,26 +76,31 @@ impl Copies {
         self.writers.len() > 1
     }
 
-    /// The writers for people: ranks as ranges (`ranks 0-6, 9`), others by name, at most `most` of them.
+    /// The writers for people: ranks as ranges (`ranks 0-6, 9 on gpu-7`), others by name, at most `most` of them.
     pub fn list(&self, most: usize) -> String {
-        let mut ranks: Vec<u64> =
-            self.writers.iter().filter_map(|name| name.strip_prefix("rank ")?.parse().ok()).collect();
-        ranks.sort_unstable();
-        let mut parts = Vec::new();
-        if !ranks.is_empty() {
-            parts.push(format!("ranks {}", ranges(&ranks)));
+        let mut ranks: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        let mut others = Vec::new();
+        for name in &self.writers {
+            let rest = name.strip_prefix("rank ").unwrap_or_default();
+            let (rank, node) = rest.split_once(" on ").unwrap_or((rest, ""));
+            match rank.parse() {
+                Ok(rank) => ranks.entry(node).or_default().push(rank),
+                Err(_) => others.push(name.clone()),
+            }
         }
-        let others = self
-            .writers
-            .iter()
-            .filter(|name| name.strip_prefix("rank ").is_none_or(|rank| rank.parse::<u64>().is_err()));
-        parts.extend(others.cloned());
+        let of_node = |(node, mut ranks): (&str, Vec<u64>)| {
+            ranks.sort_unstable();
+            let noun = if ranks.len() == 1 { "rank" } else { "ranks" };
+            let on = if node.is_empty() { String::new() } else { format!(" on {node}") };
+            format!("{noun} {}{on}", ranges(&ranks))
+        };
+        let mut parts: Vec<String> = ranks.into_iter().map(of_node).chain(others).collect();
         let more = parts.len().saturating_sub(most);
         parts.truncate(most);
         if more > 0 {
             parts.push(format!("and {more} more"));
         }
-        parts.join(", ")
+        parts.join("; ")
     }
 }
 
@@ -136,8 +141,8 @@ mod tests {
         assert_eq!(copies.list(8), "ranks 0, 3-5, 10");
         copies.add(&by(&[("rank", "1"), ("node", "gpu-7")]));
         copies.add(&by(&[("pod", "web-1")]));
-        assert_eq!(copies.list(8), "ranks 0, 3-5, 10, rank 1 on gpu-7, web-1");
-        assert_eq!(copies.list(2), "ranks 0, 3-5, 10, rank 1 on gpu-7, and 1 more");
+        assert_eq!(copies.list(8), "ranks 0, 3-5, 10; rank 1 on gpu-7; web-1");
+        assert_eq!(copies.list(2), "ranks 0, 3-5, 10; rank 1 on gpu-7; and 1 more");
         assert_eq!(Writer::of(&by(&[])).name(), "child-002");
     }
 }

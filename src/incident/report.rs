@@ -74,6 +74,10 @@ fn header(out: &mut String, view: &ReportView) {
     if let Some(class) = &incident.class {
         row("Known as", format!("{} ({})", code_cell(class.name.as_str()), class.role.as_str()));
     }
+    if let Some(copies) = &incident.copies {
+        let others = copies.writers.len().saturating_sub(1);
+        row("First printed by", format!("{}, then by {others} others", code_cell(&copies.first.name())));
+    }
     row("Fingerprint", code_cell(incident.fingerprint.as_str()));
     if let Some(exit) = &incident.exit {
         row("Exit", prose(&exit_words(exit)));
