@@ -76,7 +76,8 @@ fn header(out: &mut String, view: &ReportView) {
     }
     if let Some(copies) = &incident.copies {
         let others = copies.writers.len().saturating_sub(1);
-        row("First printed by", format!("{}, then by {others} others", code_cell(&copies.first.name())));
+        let more = if others == 1 { "another".to_owned() } else { format!("{others} others") };
+        row("First printed by", format!("{}, then by {more}", code_cell(&copies.first.name())));
     }
     row("Fingerprint", code_cell(incident.fingerprint.as_str()));
     if let Some(exit) = &incident.exit {

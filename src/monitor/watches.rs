@@ -24,7 +24,7 @@ const RECENT: usize = 20;
 
 /// What is remembered of each metric in each stream.
 ///
-/// On disk, windows of more than [`MAX_KEPT`] values in all are left out, those of the last streams by name first: after a crash
+/// On disk, windows of more than 10,000 values in all are left out, those of the last streams by name first: after a crash
 /// their medians are learned anew. Counts, runs and episodes are always kept.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(from = "ByMetric")]
