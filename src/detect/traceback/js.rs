@@ -4,8 +4,9 @@
 //! head opens one too, because a message may have more lines than a look back reaches. Lines are read in `js_lines.rs`.
 
 use super::js_heap::FatalError;
+use super::js_inspected::Inspected;
 use super::js_lines::{Head, is_caret, is_code, parse_frame, parse_header, parse_pointed};
-use super::js_report::{Dialect, Open, Place, header_above};
+use super::js_report::{Dialect, Open, Place, header_above, is_emitted};
 use super::js_tap::TapBlock;
 use super::js_uncaught::Uncaught;
 use super::lex::{begins_record, indent, sounds_bad};
@@ -25,6 +26,8 @@ impl Grammar for JavaScript {
         &[
             r"^\s*at .*(?::\d+:\d+\)?|\((?:<anonymous>|native|index \d+)\)|:0x[0-9a-f]+\)?)(?: \{|,)?$",
             r"❯ .*:\d+:\d+$",
+            r"^\s*› .*:\d+:\d+\)?$",
+            r#"^\s+['"`] +at .*['"`] \+$"#,
             r"@(?:https?|file|webpack|resource|moz-extension|safari-extension|blob)\S*:\d+:\d+$",
             r"(?:\.js|\.ts|\.mjs|\.cjs|\.mts|\.cts|\.jsx|\.tsx|<anonymous_script>|\[worker eval\]):\d+$",
             r"^(?:node:\S+|undefined|\[eval\]|evalmachine\.<anonymous>|wasm://\S+):\d+$",
@@ -36,6 +39,7 @@ impl Grammar for JavaScript {
             r"^  ● .",
             r"^ *FAIL +\S.* > ",
             r"^ *FAIL +\S+ \[ ",
+            r#"^ *FAIL  ""#,
             r"^ +\d+\) \S+ › ",
             r"^ +Message:$",
             r"^\s*not ok \d",
@@ -51,6 +55,9 @@ impl Grammar for JavaScript {
         let trimmed = text.trim_start();
         if trimmed.starts_with("not ok ") {
             return Some(Box::new(TapBlock::open(line)));
+        }
+        if trimmed.starts_with(['\'', '"', '`']) {
+            return Some(Box::new(Inspected::open(before, line)?));
         }
         if FatalError::begins(text) {
             return Some(Box::new(FatalError::open(before, line)));
@@ -84,6 +91,8 @@ fn of_runner(before: &[TextLine], line: &TextLine) -> Option<Option<Open>> {
     }
     if trimmed.starts_with("FAIL ") && (trimmed.contains(" > ") || trimmed.ends_with(" ]")) {
         open.dialect = Dialect::Vitest;
+    } else if trimmed.starts_with("FAIL  \"") && trimmed.ends_with('"') {
+        open.dialect = Dialect::Plain;
     } else if text.starts_with(' ') && trimmed == "Message:" {
         let title =
             before.last().filter(|title| title.text.split_once(") ").is_some_and(|(n, _)| n.parse::<u32>().is_ok()));
@@ -151,7 +160,8 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
         if parse_frame(text).is_some() {
             return None;
         }
-        let record = begins_record(text);
+        // Nest's logger names the program first.
+        let record = begins_record(text) || text.contains("] ") && text.contains(" ERROR ");
         let head = Head::bare(text)
             .or_else(|| if record || nearest { Head::inside(text) } else { None })
             .or_else(|| if nearest && !record { Head::named(text).or_else(|| bun(text)) } else { None });
@@ -161,7 +171,7 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
             let below = before.get(at + 1..).filter(|_| !under_caret).unwrap_or_default();
             // Deno prints the code that threw between the head and the stack.
             let code = below.iter().any(|more| is_caret(&more.text));
-            for more in below.iter().filter(|more| !code && !is_code(&more.text)) {
+            for more in below.iter().filter(|more| !code && !is_code(&more.text) && !is_emitted(more.text.trim())) {
                 head.message.push('\n');
                 head.message.push_str(&more.text);
             }
@@ -173,9 +183,33 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
         }
         nearest = false;
     }
-    let last = before.iter().rev().find(|l| !is_detail(&l.text)).filter(|l| sounds_bad(&l.text))?;
+    if let Some(open) = of_ava(before) {
+        return Some((open, true));
+    }
+    let (at, last) = before.iter().enumerate().rev().find(|(_, l)| !is_detail(&l.text))?;
     let head = Head { indent: indent(&last.text), ..Head::untyped(without_level(&last.text)) };
-    Some((Open::new(head, last.number, Place::Frames(0)), false))
+    let above = before.get(..at).unwrap_or_default();
+    // Mocha's timeouts have no type.
+    let titled = Open::below(above, head.clone(), last.number);
+    if titled.first_line != last.number {
+        return Some((titled, true));
+    }
+    let failed = above.last().is_some_and(|l| l.text.trim_start().starts_with("not ok "));
+    (failed || sounds_bad(&last.text)).then(|| (Open::new(head, last.number, Place::Frames(0)), false))
+}
+
+/// A failed assertion as AVA prints it: the test's name, the place, the code, what was expected, the frames.
+fn of_ava(before: &[TextLine]) -> Option<Open> {
+    let listed = |text: &str| text.trim_start().split_once(": ").is_some_and(|(n, _)| n.parse::<u32>().is_ok());
+    let last = before.iter().rposition(|l| listed(&l.text))?;
+    let code = before.get(..last)?.iter().rev().take_while(|l| listed(&l.text)).count();
+    let mut above = before.get(..last - code)?.iter().rev().filter(|l| !l.text.trim().is_empty());
+    above.next().filter(|place| parse_header(&place.text).is_some())?;
+    let title = above.next()?;
+    let mut message = before.get(last + 1..)?.iter().map(|l| l.text.trim()).skip_while(|text| text.is_empty());
+    let first = message.next()?.to_owned();
+    let message = message.fold(first, |all, more| all + "\n" + more);
+    Some(Open::new(Head { message, ..Head::default() }, title.number, Place::Frames(0)))
 }
 
 /// What Vite prints between the message and the stack: the plugin, the file, the code. Empty lines too.

@@ -18,6 +18,10 @@ pub(super) const STARTERS: &[&str] = &[
     // A record inside another (docker's `json-file`) has its quotes escaped.
     r#"(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|Exception|traceback|backtrace|errorVerbose|error_detail|throwable|thrown|"@x)\\*"\s*:\s*\\*["\[{]"#,
     r#""trace"\s*:\s*\["#,
+    // A stack in the message itself, as Google Cloud's error reporting wants it.
+    r"\\n    at \S",
+    r"\\n\\tat \S",
+    r"\\ngoroutine \d+ \[",
     r#"\b(?:stack|stacktrace|stack_trace|exc_info|exception|traceback|backtrace)=["']"#,
 ];
 
@@ -106,7 +110,7 @@ fn text_of_lines(items: &[Value]) -> Option<String> {
 /// The values of `key="…"` pairs that hold a text of several lines (logfmt, structlog's key-value renderer).
 fn quoted_texts(text: &str) -> Vec<String> {
     static PAIR: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"=(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#)
+        pattern(r#"(?:=|[A-Za-z_]": ?)(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#)
     });
     if !text.contains("\\n") {
         return Vec::new();
