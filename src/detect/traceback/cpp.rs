@@ -66,9 +66,17 @@ impl Grammar for Cpp {
         if let Some(crash) = Crash::open(before, line) {
             return Some(Box::new(crash));
         }
-        let abort = abort(text)?;
+        let mut abort = abort(text)?;
         let terminates = text.starts_with("terminate called after") || text.contains("uncaught exception of type");
-        Some(Box::new(Abort { trace: abort, line: line.number, terminates, more: Vec::new() }))
+        let mut first_line = line.number;
+        // libstdc++ says why it terminates on the line above.
+        if text == "terminate called without an active exception"
+            && let Some(why) = before.last().filter(|above| above.text.ends_with(" virtual method called"))
+        {
+            abort.message = why.text.trim().to_owned();
+            first_line = why.number;
+        }
+        Some(Box::new(Abort { trace: abort, line: first_line, terminates, more: Vec::new() }))
     }
 }
 
