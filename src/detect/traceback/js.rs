@@ -13,6 +13,9 @@ use super::lex::{begins_record, indent, sounds_bad};
 use super::{Grammar, OpenTrace, TextLine};
 use crate::detect::{Language, TraceFrame};
 
+/// What AVA prints above the diff of two values.
+const AVA_DIFFERENCE: &str = "Difference (- actual, + expected):";
+
 /// The grammar of JavaScript's stack traces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct JavaScript;
@@ -27,6 +30,7 @@ impl Grammar for JavaScript {
             r"^\s*at .*(?::\d+:\d+\)?|\((?:<anonymous>|native|index \d+)\)|:0x[0-9a-f]+\)?)(?: \{|,)?$",
             r"❯ .*:\d+:\d+$",
             r"^\s*› .*:\d+:\d+\)?$",
+            r"Difference \(- actual, \+ expected\):$",
             r#"^\s+['"`] +at .*['"`] \+$"#,
             r"@(?:https?|file|webpack|resource|moz-extension|safari-extension|blob)\S*:\d+:\d+$",
             r"(?:\.js|\.ts|\.mjs|\.cjs|\.mts|\.cts|\.jsx|\.tsx|<anonymous_script>|\[worker eval\]):\d+$",
@@ -61,6 +65,12 @@ impl Grammar for JavaScript {
         }
         if FatalError::begins(text) {
             return Some(Box::new(FatalError::open(before, line)));
+        }
+        // A diff may be longer than a look back.
+        if trimmed.trim_end() == AVA_DIFFERENCE {
+            let (title, _) = ava_title(before)?;
+            let head = Head { indent: indent(text), ..Head::untyped(text) };
+            return Some(Box::new(Open::new(head, title, Place::Message(0))));
         }
         let open = if let Some(first) = parse_frame(text).or_else(|| parse_pointed(text)) {
             of_frame(before, text, first)?
@@ -200,16 +210,21 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
 
 /// A failed assertion as AVA prints it: the test's name, the place, the code, what was expected, the frames.
 fn of_ava(before: &[TextLine]) -> Option<Open> {
-    let listed = |text: &str| text.trim_start().split_once(": ").is_some_and(|(n, _)| n.parse::<u32>().is_ok());
-    let last = before.iter().rposition(|l| listed(&l.text))?;
-    let code = before.get(..last)?.iter().rev().take_while(|l| listed(&l.text)).count();
-    let mut above = before.get(..last - code)?.iter().rev().filter(|l| !l.text.trim().is_empty());
-    above.next().filter(|place| parse_header(&place.text).is_some())?;
-    let title = above.next()?;
-    let mut message = before.get(last + 1..)?.iter().map(|l| l.text.trim()).skip_while(|text| text.is_empty());
+    let (title, code) = ava_title(before)?;
+    let mut message = before.get(code..)?.iter().map(|l| l.text.trim()).skip_while(|text| text.is_empty());
     let first = message.next()?.to_owned();
     let message = message.fold(first, |all, more| all + "\n" + more);
-    Some(Open::new(Head { message, ..Head::default() }, title.number, Place::Frames(0)))
+    Some(Open::new(Head { message, ..Head::default() }, title, Place::Frames(0)))
+}
+
+/// The number of the line with the test's name, and how many lines of `before` end with the code.
+fn ava_title(before: &[TextLine]) -> Option<(u64, usize)> {
+    let listed = |text: &str| text.trim_start().split_once(':').is_some_and(|(n, _)| n.parse::<u32>().is_ok());
+    let end = before.iter().rposition(|l| listed(&l.text))? + 1;
+    let code = before.get(..end)?.iter().rev().take_while(|l| listed(&l.text)).count();
+    let mut above = before.get(..end - code)?.iter().rev().filter(|l| !l.text.trim().is_empty());
+    above.next().filter(|place| parse_header(&place.text).is_some())?;
+    Some((above.next()?.number, end))
 }
 
 /// What Vite prints between the message and the stack: the plugin, the file, the code. Empty lines too.

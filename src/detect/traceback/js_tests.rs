@@ -47,6 +47,11 @@ fn traces_are_read_whole() {
             "1-4 javascript TypeError \"no\" [lib.js:2 Object.inner, file://t/ava.mjs:2 -] top 0 causes []\n8-19 javascript - \"Function returned:\\n\\nundefined\" [file://t/ava.mjs:2 -] top 0 causes []",
         ),
         (
+            "AVA's diff",
+            "  eq\n\n  t/ava.mjs:2\n\n   1: import test from 'ava';\n   2: test('eq', f);\n   3:\n\n  Difference (- actual, + expected):\n\n    {\n  -   a: 1,\n  +   a: 2,\n    }\n\n  › file://t/ava.mjs:2:17\n\n\n",
+            "1-16 javascript - \"Difference (- actual, + expected):\\n\\n  {\\n-   a: 1,\\n+   a: 2,\\n  }\" [file://t/ava.mjs:2 -] top 0 causes []",
+        ),
+        (
             "uvu",
             "   FAIL  \"throws\"\n    no order 7\n\n    at inner (/srv/web/lib.js:2:30)\n    at Object.handler (/srv/web/t/uvu.js:2:63)\n\n\n  Total:     4",
             "1-5 javascript - \"no order 7\" [/srv/web/lib.js:2 inner, /srv/web/t/uvu.js:2 Object.handler] top 0 causes []",

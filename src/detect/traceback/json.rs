@@ -11,6 +11,7 @@ use super::json_beside;
 use super::json_fields;
 use super::lex::pattern;
 use super::prefix::Fields;
+use crate::detect::ansi;
 use crate::detect::{Language, Trace, TraceFrame};
 
 /// Lines that may carry a trace in a field (structlog, python-json-logger, zap, zerolog, pino, winston, logstash, log4j).
@@ -201,6 +202,10 @@ fn collect<'v>(object: &'v Map<String, Value>, parents: &mut Vec<&'v Map<String,
 }
 
 fn from_text(text: &str, is_stack: bool, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    // Loggers that colour what they print colour the field too.
+    let plain = ansi::strip(text.as_bytes());
+    let text = String::from_utf8_lossy(&plain);
+    let text = text.as_ref();
     let traces = read_text(text).into_iter().map(|found| found.trace);
     let mut trace = traces.reduce(|best, trace| if trace.frames.len() > best.frames.len() { trace } else { best });
     if trace.is_none() && is_stack {
