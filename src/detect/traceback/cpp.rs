@@ -32,6 +32,7 @@ const STARTERS: &[&str] = &[
     r"corrupted (?:size vs\. prev_size|double-linked list|unsorted chunks)",
     r"\*\*\* (?:stack smashing|buffer overflow) detected \*\*\*",
     r"terminate called (?:after throwing|without an active|recursively)",
+    r"(?:pure|deleted) virtual method called$",
     r"libc\+\+abi: ",
     "==[0-9]+==    at 0x",
     r"^Fatal glibc error: ",
@@ -90,6 +91,9 @@ impl OpenTrace for Abort {
             self.trace.message = what.trim().to_owned();
             return Next::Take;
         }
+        if is_virtual(&self.trace.message) && line.text.starts_with("terminate called without ") {
+            return Next::TakeAndEnd;
+        }
         let lines = self.more.len();
         if !self.terminates || lines >= MESSAGE_LINES || begins_record(&line.text) {
             return Next::End;
@@ -111,6 +115,11 @@ impl OpenTrace for Abort {
         self.trace.in_app_top = cpp_crash::top(&self.trace.frames);
         Some(Reading { trace: self.trace, first_line: self.line, last_line: None })
     }
+}
+
+/// What libstdc++ says ahead of its `terminate called without an active exception`.
+fn is_virtual(text: &str) -> bool {
+    matches!(text, "pure virtual method called" | "deleted virtual method called")
 }
 
 /// Reads a line by which a runtime says that it aborts the program.
@@ -145,7 +154,7 @@ fn abort(text: &str) -> Option<Trace> {
     if let Some(c) = MUSL.captures(text) {
         return Some(trace(None, text_of(&c, 1).unwrap_or_default(), vec![at(&c, 2, 4, 3)]));
     }
-    if GLIBC.is_match(text) {
+    if GLIBC.is_match(text) || is_virtual(text) {
         return Some(trace(None, text.to_owned(), Vec::new()));
     }
     let c = TERMINATE.captures(text)?;

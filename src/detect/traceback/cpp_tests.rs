@@ -7,6 +7,11 @@ use super::rig::{read_all, summary};
 fn reports_are_read_whole() {
     for (name, log, expected) in [
         (
+            "a pure virtual call",
+            "up\npure virtual method called\nterminate called without an active exception\nAborted",
+            "2-3 cpp - \"pure virtual method called\" [] top - causes []",
+        ),
+        (
             "gdb, with variables",
             "x\nThread 2 \"w\" received signal SIGSEGV, Segmentation fault.\n0x0000 in f (p=0x0) at a.cpp:39\n39\t  *p = 1;\n#0  0x0000 in f (p=0x0) at a.cpp:39\n        n = 3\n#1  0x0001 in main () at a.cpp:44\nNo locals.\n#2  0x0002 in ?? () from /lib/libc.so.6\nquit",
             "2-9 cpp SIGSEGV \"Segmentation fault\" [a.cpp:39 f, a.cpp:44 main, -:0 -] top 0 causes []",

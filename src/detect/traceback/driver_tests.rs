@@ -294,6 +294,29 @@ fn structured_records_say_where_they_come_from() {
 }
 
 #[test]
+fn a_stack_may_stand_in_the_message_be_coloured_or_have_a_line_of_its_own() {
+    let node = "NotFoundError: no order 7\n    at load (/srv/web/lib.js:3:46)\n    at run (/srv/web/a.js:3:4)";
+    let java = "java.io.IOException: gone\n\tat App.f(App.java:3)\n\tat App.g(App.java:4)";
+    let go = "panic: down\n\ngoroutine 1 [running]:\nmain.f()\n\t/srv/main.go:7 +0x1\nmain.g()\n\t/srv/main.go:9 +0x1";
+    let coloured = node.replace("Not", "\u{1b}[31mNot").replace("no", "\u{1b}[39mno");
+    for (record, expected) in [
+        (
+            serde_json::json!({"severity": "ERROR", "message": node}).to_string(),
+            "1-1 NotFoundError: no order 7 (2 frames)",
+        ),
+        (serde_json::json!({"msg": java}).to_string(), "1-1 java.io.IOException: gone (2 frames)"),
+        (serde_json::json!({"message": go}).to_string(), "1-1 panic: down (2 frames)"),
+        (serde_json::json!({"stack": coloured}).to_string(), "1-1 NotFoundError: no order 7 (2 frames)"),
+        (
+            format!("{{\n  \"stack\": {},\n  \"a\": 1\n}}", Value::String(node.to_owned())),
+            "2-2 NotFoundError: no order 7 (2 frames)",
+        ),
+    ] {
+        assert_eq!(told(&record), [expected], "{record}");
+    }
+}
+
+#[test]
 fn records_of_one_line_each_and_escaped_line_ends_hold_a_trace() {
     let records: String = KEY_ERROR
         .lines()

@@ -99,16 +99,24 @@ fn of_goroutine(before: &[TextLine], line: &TextLine) -> Open {
     match PANIC.captures(head) {
         Some(found) => {
             let message = group(&found, 1).split(" goroutine ").next().unwrap_or_default();
+            let message = without_label(message).unwrap_or(message);
             Open::new(Some("panic"), without_recovered(message).to_owned(), first, Place::Stack)
         }
         None if sounds_bad(head) || is_klog_error(head) => {
-            let message = record_text(head).trim_end_matches(|c: char| c.is_whitespace() || ",:;=-".contains(c));
-            let message = ["stack trace", "stacktrace", "stack"].iter().find_map(|label| message.strip_suffix(label));
-            let message = message.unwrap_or(record_text(head)).trim_end_matches([',', ' ', ';', '(', '[']);
+            let message = without_label(record_text(head)).unwrap_or(record_text(head));
+            let message = message.trim_end_matches([',', ' ', ';', '(', '[']);
             Open::new(None, message.to_owned(), line.number, Place::Stack)
         }
         None => Open::new(None, String::new(), line.number, Place::Stack),
     }
+}
+
+/// A message in front of `stack:`, `stacktrace=`; `None` without such a label.
+fn without_label(message: &str) -> Option<&str> {
+    let labelled = message.trim_end_matches(|c: char| c.is_whitespace() || ",:;=-".contains(c));
+    let message = ["stack trace", "stacktrace", "stack"].iter().find_map(|label| labelled.strip_suffix(label))?;
+    let separate = message.ends_with(|c: char| !c.is_alphanumeric());
+    separate.then(|| message.trim_end_matches([',', ' ', ';', '(', '[', '.']))
 }
 
 /// Places with addresses below a line with type and message: go-errors' `ErrorStack`.
@@ -250,6 +258,11 @@ mod tests {
                 "a test's log moves the stack to the right",
                 "--- FAIL: FuzzTotal (0.01s)\n        testing.go:1356: panic: boom\n            goroutine 13 [running]:\n            main.f()\n            \t/srv/a/main.go:7 +0x1\n            created by main.g\n            \t/srv/a/main.go:9 +0x2\n            \n    Failing input written to testdata\nFAIL",
                 "2-7 go panic \"boom\" [/srv/a/main.go:7 main.f, /srv/a/main.go:9 main.g] top 0 causes []",
+            ),
+            (
+                "a recovered panic with a labelled stack",
+                "2026/11/21 17:23:26 [PANIC] deep down stack=goroutine 1 [running]:\nmain.f()\n\t/srv/a/main.go:7 +0x1\n",
+                "1-3 go panic \"deep down\" [/srv/a/main.go:7 main.f] top 0 causes []",
             ),
             (
                 "a recovered panic, then a record with a stack of its own",

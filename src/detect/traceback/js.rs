@@ -4,13 +4,17 @@
 //! head opens one too, because a message may have more lines than a look back reaches. Lines are read in `js_lines.rs`.
 
 use super::js_heap::FatalError;
+use super::js_inspected::Inspected;
 use super::js_lines::{Head, is_caret, is_code, parse_frame, parse_header, parse_pointed};
-use super::js_report::{Dialect, Open, Place, header_above};
+use super::js_report::{Dialect, Open, Place, header_above, is_emitted};
 use super::js_tap::TapBlock;
 use super::js_uncaught::Uncaught;
 use super::lex::{begins_record, indent, sounds_bad};
 use super::{Grammar, OpenTrace, TextLine};
 use crate::detect::{Language, TraceFrame};
+
+/// What AVA prints above the diff of two values.
+const AVA_DIFFERENCE: &str = "Difference (- actual, + expected):";
 
 /// The grammar of JavaScript's stack traces.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +29,9 @@ impl Grammar for JavaScript {
         &[
             r"^\s*at .*(?::\d+:\d+\)?|\((?:<anonymous>|native|index \d+)\)|:0x[0-9a-f]+\)?)(?: \{|,)?$",
             r"❯ .*:\d+:\d+$",
+            r"^\s*› .*:\d+:\d+\)?$",
+            r"Difference \(- actual, \+ expected\):$",
+            r#"^\s+['"`] +at .*['"`] \+$"#,
             r"@(?:https?|file|webpack|resource|moz-extension|safari-extension|blob)\S*:\d+:\d+$",
             r"(?:\.js|\.ts|\.mjs|\.cjs|\.mts|\.cts|\.jsx|\.tsx|<anonymous_script>|\[worker eval\]):\d+$",
             r"^(?:node:\S+|undefined|\[eval\]|evalmachine\.<anonymous>|wasm://\S+):\d+$",
@@ -36,6 +43,7 @@ impl Grammar for JavaScript {
             r"^  ● .",
             r"^ *FAIL +\S.* > ",
             r"^ *FAIL +\S+ \[ ",
+            r#"^ *FAIL  ""#,
             r"^ +\d+\) \S+ › ",
             r"^ +Message:$",
             r"^\s*not ok \d",
@@ -52,8 +60,17 @@ impl Grammar for JavaScript {
         if trimmed.starts_with("not ok ") {
             return Some(Box::new(TapBlock::open(line)));
         }
+        if trimmed.starts_with(['\'', '"', '`']) {
+            return Some(Box::new(Inspected::open(before, line)?));
+        }
         if FatalError::begins(text) {
             return Some(Box::new(FatalError::open(before, line)));
+        }
+        // A diff may be longer than a look back.
+        if trimmed.trim_end() == AVA_DIFFERENCE {
+            let (title, _) = ava_title(before)?;
+            let head = Head { indent: indent(text), ..Head::untyped(text) };
+            return Some(Box::new(Open::new(head, title, Place::Message(0))));
         }
         let open = if let Some(first) = parse_frame(text).or_else(|| parse_pointed(text)) {
             of_frame(before, text, first)?
@@ -84,6 +101,8 @@ fn of_runner(before: &[TextLine], line: &TextLine) -> Option<Option<Open>> {
     }
     if trimmed.starts_with("FAIL ") && (trimmed.contains(" > ") || trimmed.ends_with(" ]")) {
         open.dialect = Dialect::Vitest;
+    } else if trimmed.starts_with("FAIL  \"") && trimmed.ends_with('"') {
+        open.dialect = Dialect::Plain;
     } else if text.starts_with(' ') && trimmed == "Message:" {
         let title =
             before.last().filter(|title| title.text.split_once(") ").is_some_and(|(n, _)| n.parse::<u32>().is_ok()));
@@ -151,7 +170,8 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
         if parse_frame(text).is_some() {
             return None;
         }
-        let record = begins_record(text);
+        // Nest's logger names the program first.
+        let record = begins_record(text) || text.contains("] ") && text.contains(" ERROR ");
         let head = Head::bare(text)
             .or_else(|| if record || nearest { Head::inside(text) } else { None })
             .or_else(|| if nearest && !record { Head::named(text).or_else(|| bun(text)) } else { None });
@@ -161,7 +181,7 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
             let below = before.get(at + 1..).filter(|_| !under_caret).unwrap_or_default();
             // Deno prints the code that threw between the head and the stack.
             let code = below.iter().any(|more| is_caret(&more.text));
-            for more in below.iter().filter(|more| !code && !is_code(&more.text)) {
+            for more in below.iter().filter(|more| !code && !is_code(&more.text) && !is_emitted(more.text.trim())) {
                 head.message.push('\n');
                 head.message.push_str(&more.text);
             }
@@ -173,9 +193,38 @@ fn find_head(before: &[TextLine]) -> Option<(Open, bool)> {
         }
         nearest = false;
     }
-    let last = before.iter().rev().find(|l| !is_detail(&l.text)).filter(|l| sounds_bad(&l.text))?;
+    if let Some(open) = of_ava(before) {
+        return Some((open, true));
+    }
+    let (at, last) = before.iter().enumerate().rev().find(|(_, l)| !is_detail(&l.text))?;
     let head = Head { indent: indent(&last.text), ..Head::untyped(without_level(&last.text)) };
-    Some((Open::new(head, last.number, Place::Frames(0)), false))
+    let above = before.get(..at).unwrap_or_default();
+    // Mocha's timeouts have no type.
+    let titled = Open::below(above, head.clone(), last.number);
+    if titled.first_line != last.number {
+        return Some((titled, true));
+    }
+    let failed = above.last().is_some_and(|l| l.text.trim_start().starts_with("not ok "));
+    (failed || sounds_bad(&last.text)).then(|| (Open::new(head, last.number, Place::Frames(0)), false))
+}
+
+/// A failed assertion as AVA prints it: the test's name, the place, the code, what was expected, the frames.
+fn of_ava(before: &[TextLine]) -> Option<Open> {
+    let (title, code) = ava_title(before)?;
+    let mut message = before.get(code..)?.iter().map(|l| l.text.trim()).skip_while(|text| text.is_empty());
+    let first = message.next()?.to_owned();
+    let message = message.fold(first, |all, more| all + "\n" + more);
+    Some(Open::new(Head { message, ..Head::default() }, title, Place::Frames(0)))
+}
+
+/// The number of the line with the test's name, and how many lines of `before` end with the code.
+fn ava_title(before: &[TextLine]) -> Option<(u64, usize)> {
+    let listed = |text: &str| text.trim_start().split_once(':').is_some_and(|(n, _)| n.parse::<u32>().is_ok());
+    let end = before.iter().rposition(|l| listed(&l.text))? + 1;
+    let code = before.get(..end)?.iter().rev().take_while(|l| listed(&l.text)).count();
+    let mut above = before.get(..end - code)?.iter().rev().filter(|l| !l.text.trim().is_empty());
+    above.next().filter(|place| parse_header(&place.text).is_some())?;
+    Some((above.next()?.number, end))
 }
 
 /// What Vite prints between the message and the stack: the plugin, the file, the code. Empty lines too.

@@ -7,11 +7,13 @@ use regex::Regex;
 use super::lex::{frame, group, indent, line_number, pattern};
 use crate::detect::{Language, TraceFrame};
 
-/// Reads `at f (file:1:2)` and its relatives, and `f@http://host/file.js:1:2` of Firefox and Safari.
+/// Reads `at f (file:1:2)` and its relatives, `› f (file:1:2)`, and `f@http://host/file.js:1:2` of Firefox and Safari.
 pub(super) fn parse_frame(text: &str) -> Option<TraceFrame> {
-    match text.trim().strip_prefix("at ") {
+    let text = text.trim();
+    // AVA has a mark of its own.
+    match text.strip_prefix("at ").or_else(|| text.strip_prefix("› ")) {
         Some(call) => parse_call(call),
-        None => parse_at_sign(text.trim()),
+        None => parse_at_sign(text),
     }
 }
 
@@ -132,7 +134,7 @@ impl Head {
     pub(super) fn bare(text: &str) -> Option<Self> {
         static BARE: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
-                r"^\s*(?:[⨯✖×✗] +)?(?:ERROR |error: )?(?:Uncaught )?(?:\(in promise\) )?(\[?)([A-Za-z_$][\w$.]*)((?: \[[\w ]+\])+)?(?::(?: (.*))?)?$",
+                r"^\s*(?:[⨯✖×✗] +)?(?:<ref \*\d+> )?(?:ERROR |error: )?(?:Uncaught )?(?:\(in promise\) )?(\[?)([A-Za-z_$][\w$.]*)((?: \[[\w ]+\])+)?(?::(?: (.*))?)?$",
             )
         });
         let found = BARE.captures(text)?;
@@ -162,7 +164,7 @@ impl Head {
     pub(super) fn inside(text: &str) -> Option<Self> {
         static INSIDE: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
-                r#"(?:^|[\s:(\[<"'])((?:[A-Z][\w$]*)?(?:Error|Exception|Warning))(?: \[[A-Z][A-Z0-9_]*\])?(?:: |:?$)"#,
+                r#"(?:^|[\s:(\[<"'])((?:[A-Z][\w$]*)?(?:Error|Exception|Warning)|[A-Z][\w$]*(?: \[[A-Z]\w*Error\]))(?: \[\w+\])?(?:: |:?$)"#,
             )
         });
         let mut best = None;
@@ -171,7 +173,9 @@ impl Head {
         while let Some(found) = text.get(at..).and_then(|rest| INSIDE.captures(rest)) {
             let (Some(whole), Some(name)) = (found.get(0), found.get(1)) else { break };
             let rest = text.get(at + whole.end()..).unwrap_or_default();
-            let head = Self::of(name.as_str(), rest, indent(text));
+            // `NotFound [NotFoundError]`: the class, and the name that it gives itself.
+            let class = name.as_str().split(' ').next().unwrap_or_default();
+            let head = Self::of(class, rest, indent(text));
             let report =
                 name.as_str().starts_with("Unhandled") || matches!(name.as_str(), "Exception" | "UncaughtException");
             if !report {

@@ -170,6 +170,10 @@ impl Open {
                 self.causes.extend(head.exception);
             }
             self.place = place;
+        } else if matches!(place, Place::LinkMessage(_)) {
+            // A cause of which only the message is printed has frames too.
+            self.parts.push(self.frames.len());
+            self.place = place;
         }
         Next::Take
     }
@@ -330,9 +334,14 @@ fn is_rule(text: &str) -> bool {
     !trimmed.is_empty() && trimmed.chars().all(|c| c == '⎯')
 }
 
+/// `Emitted 'error' event on Socket instance at:`
+pub(super) fn is_emitted(trimmed: &str) -> bool {
+    trimmed.starts_with("Emitted '") && trimmed.ends_with("at:")
+}
+
 /// Lines between frames that say where the next ones come from.
 fn is_between_frames(trimmed: &str) -> bool {
-    (trimmed.starts_with("Emitted '") && trimmed.ends_with("at:"))
+    is_emitted(trimmed)
         || matches!(trimmed, "Thrown at:" | "From previous event:")
         || trimmed.starts_with("digest: ")
         || trimmed.starts_with("} reason: ")
@@ -372,6 +381,11 @@ impl OpenTrace for Open {
                     .or_else(|| Head::named(text).filter(|h| !h.message.is_empty()))
                     .unwrap_or_else(|| Head { indent: indent(text), ..Head::untyped(text) });
                 self.place = Place::Message(0);
+                Next::Hold
+            }
+            // An error without frames of its own.
+            Place::Message(_) if is_emitted(text.trim()) => {
+                self.place = Place::Frames(0);
                 Next::Hold
             }
             Place::Message(lines) => {

@@ -25,6 +25,8 @@ pub(super) struct TapBlock {
     /// The key whose value goes on over several lines.
     key: String,
     lines: usize,
+    /// Indentation of the block's own keys.
+    margin: Option<usize>,
     /// The test has failed because of its subtests, or was expected to: it has no error of its own.
     excused: bool,
 }
@@ -40,6 +42,7 @@ impl TapBlock {
             place: None,
             key: String::new(),
             lines: 0,
+            margin: None,
             excused: line.text.contains("# TODO") || line.text.contains("# SKIP"),
         }
     }
@@ -58,6 +61,7 @@ impl TapBlock {
 
     fn more(&mut self, text: &str) {
         match self.key.as_str() {
+            "at" => self.place = self.place.take().or_else(|| parse_call(text)),
             "stack" => match parse_call(text.trim_start().trim_start_matches("at ")) {
                 Some(frame) => self.frames.push(frame),
                 None => self.head_of(text),
@@ -86,7 +90,7 @@ impl OpenTrace for TapBlock {
     fn push(&mut self, line: &TextLine) -> Next {
         static KEY: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
-                r"^\s+(error|code|name|message|stack|expected|actual|operator|assertion|details|at|location|failureType|duration_ms|type|diff): ?(.*)$",
+                r"^\s+(error|code|name|message|stack|expected|actual|operator|assertion|details|values|at|location|failureType|duration_ms|type|diff): ?(.*)$",
             )
         });
         let text = line.text.as_str();
@@ -103,7 +107,10 @@ impl OpenTrace for TapBlock {
         if text.trim_start().starts_with("not ok ") || text.trim_start().starts_with("ok ") {
             return Next::End;
         }
-        match KEY.captures(text) {
+        let margin = if self.lines > 1 { *self.margin.get_or_insert(indent(text)) } else { usize::MAX };
+        // What the test compared may have such keys of its own.
+        let quoted = matches!(self.key.as_str(), "details" | "values" | "expected" | "actual" | "diff");
+        match KEY.captures(text).filter(|_| !quoted || indent(text) <= margin) {
             // A stack has no keys, but the message of its head may look like one.
             Some(found) if self.key != "stack" || parse_call(text.trim_start()).is_none() => {
                 group(&found, 1).clone_into(&mut self.key);

@@ -12,6 +12,56 @@ fn traces_are_read_whole() {
             "2-10 javascript Error \"x\" [/srv/a.js:3 f, node:internal/main/run:28 -] top 0 causes []",
         ),
         (
+            "an error that refers to itself, and an overwritten stack",
+            "/srv/a.js:3\n  throw e\n  ^\n\n<ref *1> Error: circ\n    at f (/srv/a.js:3:9)\n    at g (/srv/a.js:4:9) {\n  self: [Circular *1]\n}\n\nNode.js v20.20.2\n/srv/a.js:7\n  throw e\n  ^\n\n[nostack only]\n\nNode.js v20.20.2",
+            "1-9 javascript Error \"circ\" [/srv/a.js:3 f, /srv/a.js:4 g] top 0 causes []\n12-16 javascript - \"[nostack only]\" [/srv/a.js:7 -] top 0 causes []",
+        ),
+        (
+            "an error without frames, in an event that nobody handles",
+            "node:events:502\n      throw er; // Unhandled 'error' event\n      ^\n\nError: ENOENT: no such file, open '/x'\nEmitted 'error' event on ReadStream instance at:\n    at emitErrorNT (node:internal/streams/destroy:169:8) {\n  errno: -2\n}",
+            "1-9 javascript Error \"ENOENT: no such file, open '/x'\" [node:internal/streams/destroy:169 emitErrorNT] top - causes []",
+        ),
+        (
+            "a class and its own name behind a log head",
+            "[Nest] 25229  - 11/21/2026, 5:16:42 PM   ERROR [ExceptionsHandler] NotFound [NotFoundError]: no order 7\n    at load (/srv/web/lib.js:3:46)\n    at x (/srv/web/c.js:8:9)",
+            "1-3 javascript NotFound \"no order 7\" [/srv/web/lib.js:3 load, /srv/web/c.js:8 x] top 0 causes []",
+        ),
+        (
+            "a long message behind Nest's head",
+            "[Nest] 25241  - 11/21/2026, 5:16:42 PM   ERROR [ExceptionHandler] UnknownDependenciesException [Error]: Nest can't resolve dependencies of the S (?).\n\nPotential solutions:\n- Is M a valid NestJS module?\n    at Injector.lookup (file:///srv/web/node_modules/@nestjs/core/injector/injector.js:471:19) {\n  type: 'S'\n}",
+            "1-7 javascript UnknownDependenciesException \"Nest can't resolve dependencies of the S (?).\\n\\nPotential solutions:\\n- Is M a valid NestJS module?\" [file:///srv/web/node_modules/@nestjs/core/injector/injector.js:471 Injector.lookup] top - causes []",
+        ),
+        (
+            "consola's causes have no type",
+            " ERROR  no order 7\n\n    at load (lib.js:3:46)\n\n  [cause]: Cannot read properties\n\n      at inner (lib.js:2:30)\n      at load (lib.js:3:21)\n\nℹ down",
+            "1-8 javascript - \"no order 7\" [lib.js:3 load, lib.js:2 inner, lib.js:3 load] top 1 causes []",
+        ),
+        (
+            "a printed object with a stack",
+            "{\n  level: 'error',\n  stack: 'NotFoundError: no \\'order\\' 7\\n' +\n    '    at load (/srv/web/lib.js:3:46)\\n' +\n    '    at run (/srv/web/a.js:1:43)',\n  message: 'x'\n}",
+            "3-5 javascript NotFoundError \"no 'order' 7\" [/srv/web/lib.js:3 load, /srv/web/a.js:1 run] top 0 causes []",
+        ),
+        (
+            "AVA: an exception, then a failed assertion",
+            "  TypeError: no\n\n  › Object.inner (lib.js:2:30)\n  › file://t/ava.mjs:2:276\n\n  ✘ exited\n\n  thr\n\n  t/ava.mjs:2\n\n   1: import test from 'ava';\n   2: test('thr', f);\n\n  Function returned:\n\n  undefined\n\n  › file://t/ava.mjs:2:163\n",
+            "1-4 javascript TypeError \"no\" [lib.js:2 Object.inner, file://t/ava.mjs:2 -] top 0 causes []\n8-19 javascript - \"Function returned:\\n\\nundefined\" [file://t/ava.mjs:2 -] top 0 causes []",
+        ),
+        (
+            "AVA's diff",
+            "  eq\n\n  t/ava.mjs:2\n\n   1: import test from 'ava';\n   2: test('eq', f);\n   3:\n\n  Difference (- actual, + expected):\n\n    {\n  -   a: 1,\n  +   a: 2,\n    }\n\n  › file://t/ava.mjs:2:17\n\n\n",
+            "1-16 javascript - \"Difference (- actual, + expected):\\n\\n  {\\n-   a: 1,\\n+   a: 2,\\n  }\" [file://t/ava.mjs:2 -] top 0 causes []",
+        ),
+        (
+            "uvu",
+            "   FAIL  \"throws\"\n    no order 7\n\n    at inner (/srv/web/lib.js:2:30)\n    at Object.handler (/srv/web/t/uvu.js:2:63)\n\n\n  Total:     4",
+            "1-5 javascript - \"no order 7\" [/srv/web/lib.js:2 inner, /srv/web/t/uvu.js:2 Object.handler] top 0 causes []",
+        ),
+        (
+            "mocha's timeout has no type",
+            "  4) cart\n       tmo:\n     Timeout of 20ms exceeded.\n      at listOnTimeout (node:internal/timers:581:17)\n      at process.processTimers (node:internal/timers:519:7)\n",
+            "1-5 javascript - \"Timeout of 20ms exceeded.\" [node:internal/timers:581 listOnTimeout, node:internal/timers:519 process.processTimers] top - causes []",
+        ),
+        (
             "unhandled rejection of a plain value",
             "node:internal/process/promises:394\n      triggerUncaughtException(err, true /* fromPromise */);\n      ^\n\n[UnhandledPromiseRejection: This error originated … reason \"lost\".] {\n  code: 'ERR_UNHANDLED_REJECTION'\n}\n\nNode.js v20.20.2",
             "1-7 javascript UnhandledPromiseRejection \"This error originated … reason \\\"lost\\\".\" [] top - causes []",

@@ -77,6 +77,13 @@ impl Uncaught {
             self.stage = if whole { Stage::Value(1) } else { Stage::Value(0) };
             return Next::Take;
         }
+        // An error whose stack the program has overwritten.
+        if head.is_none() && text.starts_with('[') && text.ends_with(']') {
+            self.value.push(text.to_owned());
+            self.sure = 1;
+            self.stage = Stage::Value(1);
+            return Next::Take;
+        }
         let quoting = text.contains("Command failed") || text.contains("[ProcessOutput]");
         let head = head.unwrap_or_else(|| Head { indent: indent(text), ..Head::untyped(text) });
         let typed = head.exception.is_some();

@@ -11,6 +11,7 @@ use super::json_beside;
 use super::json_fields;
 use super::lex::pattern;
 use super::prefix::Fields;
+use crate::detect::ansi;
 use crate::detect::{Language, Trace, TraceFrame};
 
 /// Lines that may carry a trace in a field (structlog, python-json-logger, zap, zerolog, pino, winston, logstash, log4j).
@@ -18,6 +19,10 @@ pub(super) const STARTERS: &[&str] = &[
     // A record inside another (docker's `json-file`) has its quotes escaped.
     r#"(?:stack|stack_trace|stacktrace|stackTrace|StackTrace|exc_info|exc_text|exception|Exception|traceback|backtrace|errorVerbose|error_detail|throwable|thrown|"@x)\\*"\s*:\s*\\*["\[{]"#,
     r#""trace"\s*:\s*\["#,
+    // A stack in the message itself, as Google Cloud's error reporting wants it.
+    r"\\n    at \S",
+    r"\\n\\tat \S",
+    r"\\ngoroutine \d+ \[",
     r#"\b(?:stack|stacktrace|stack_trace|exc_info|exception|traceback|backtrace)=["']"#,
 ];
 
@@ -106,7 +111,7 @@ fn text_of_lines(items: &[Value]) -> Option<String> {
 /// The values of `key="…"` pairs that hold a text of several lines (logfmt, structlog's key-value renderer).
 fn quoted_texts(text: &str) -> Vec<String> {
     static PAIR: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"=(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#)
+        pattern(r#"(?:=|[A-Za-z_]": ?)(?:"((?:[^"\\]|\\.)*\\n(?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*\\n(?:[^'\\]|\\.)*)')"#)
     });
     if !text.contains("\\n") {
         return Vec::new();
@@ -197,6 +202,10 @@ fn collect<'v>(object: &'v Map<String, Value>, parents: &mut Vec<&'v Map<String,
 }
 
 fn from_text(text: &str, is_stack: bool, read_text: impl Fn(&str) -> Vec<Found>) -> Option<Trace> {
+    // Loggers that colour what they print colour the field too.
+    let plain = ansi::strip(text.as_bytes());
+    let text = String::from_utf8_lossy(&plain);
+    let text = text.as_ref();
     let traces = read_text(text).into_iter().map(|found| found.trace);
     let mut trace = traces.reduce(|best, trace| if trace.frames.len() > best.frames.len() { trace } else { best });
     if trace.is_none() && is_stack {

@@ -95,8 +95,14 @@ impl Head {
         static THREAD: LazyLock<Regex> = LazyLock::new(|| {
             pattern(r#"Exception in thread ".*?" ((?:[\p{L}_$][\w$]*\.)*[\p{L}_$][\w$]*)(?:: ?(.*))?$"#)
         });
-        let found = THREAD.captures(text)?;
-        Some(Self { exception: Some(group(&found, 1).to_owned()), message: group(&found, 2).to_owned() })
+        if let Some(found) = THREAD.captures(text) {
+            let (exception, message) = (group(&found, 1).to_owned(), group(&found, 2).to_owned());
+            return Some(Self { exception: Some(exception), message });
+        }
+        // A type's own `toString` may leave the type out.
+        let (_, rest) = text.split_once("Exception in thread \"")?;
+        let (_, message) = rest.rsplit_once("\" ")?;
+        Some(Self { exception: None, message: message.to_owned() })
     }
 
     /// What the JVM says when it cannot even print the stack.
@@ -217,6 +223,11 @@ mod tests {
     #[test]
     fn traces_are_read_whole() {
         for (name, log, expected) in [
+            (
+                "a description without a type, with and without frames",
+                "Exception in thread \"main\" order 7 is gone\n\tat App.f(App.java:17)\n\tat App.main(App.java:51)\nException in thread \"w\" nothing more\nbye",
+                "1-3 java - \"order 7 is gone\" [App.java:17 App.f, App.java:51 App.main] top 0 causes []",
+            ),
             (
                 "any thread, no message",
                 "x\nException in thread \"w-1\" App$Lost\n\tat App.run(App.java:7)\n\tat java.base/java.lang.Thread.run(Thread.java:840)\ny",

@@ -229,7 +229,7 @@ impl OpenTrace for Open {
             exception = cause_chain.pop();
             cause_chain.reverse();
         }
-        if self.launcher && self.frames.is_empty() {
+        if (self.launcher || exception.is_none()) && self.frames.is_empty() {
             return None;
         }
         Some(Reading {

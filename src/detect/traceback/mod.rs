@@ -37,6 +37,7 @@ pub mod in_app;
 mod in_app_more;
 mod js;
 mod js_heap;
+mod js_inspected;
 mod js_lines;
 mod js_report;
 mod js_tap;

@@ -14,6 +14,16 @@ const MESSAGE_LINES: usize = 80;
 /// Most lines of a section of somebody's own that are waited through for a section of color-eyre's.
 const SECTION_LINES: usize = 16;
 
+/// Most lines of others in a backtrace.
+const FOREIGN_LINES: usize = 2;
+/// What anyhow and eyre print above the backtrace of an error.
+const QUOTED_BACKTRACE: &str = "Stack backtrace:";
+
+/// Whether the test runner goes on to the next test.
+fn is_test_head(text: &str) -> bool {
+    (text.starts_with("---- ") && text.ends_with(" ----")) || text == "failures:" || text.starts_with("test result: ")
+}
+
 /// Whether the runtime says that it ends the process.
 pub(super) fn is_abort(text: &str) -> bool {
     static ABORT: LazyLock<Regex> = LazyLock::new(|| {
@@ -197,10 +207,18 @@ impl Open {
         } else {
             return None;
         }
-        for line in self.held.drain(..) {
+        let (section, mut quoted) = (self.section, false);
+        for line in std::mem::take(&mut self.held) {
+            // The error of a failed `unwrap()` may have a backtrace of its own.
+            quoted |= line.trim() == QUOTED_BACKTRACE;
+            if quoted {
+                self.in_backtrace(&line);
+                continue;
+            }
             self.message.push('\n');
             self.message.push_str(&line);
         }
+        self.section = section;
         Some(Next::Take)
     }
 
@@ -208,10 +226,12 @@ impl Open {
         if let Some(next) = self.tail(text) {
             return next;
         }
-        if lines >= MESSAGE_LINES || text.contains(" panicked at ") || is_abort(text) {
+        if lines >= MESSAGE_LINES || text.contains(" panicked at ") || is_abort(text) || is_test_head(text) {
             return Next::End;
         }
-        self.place = Place::Message(lines + 1);
+        let quoted = self.held.iter().any(|held| held.trim() == QUOTED_BACKTRACE);
+        let frame = quoted && (parse_location(text).is_some() || Numbered::parse(text).is_some());
+        self.place = Place::Message(if frame { lines } else { lines + 1 });
         self.held.push(text.to_owned());
         // What assert_eq! prints, and what is indented below the first line, is the message's without any proof.
         let indented = indent(text) > 0 && !text.trim().is_empty() && self.held.len() == lines + 1;
@@ -278,7 +298,13 @@ impl Open {
             self.push(frame(Language::Rust, None, None, function.as_deref()));
             return Next::Take;
         }
-        if elided || inlined { Next::Take } else { Next::End }
+        if elided || inlined {
+            return Next::Take;
+        }
+        // Standard output of other threads.
+        self.unknown += 1;
+        let foreign = self.unknown <= FOREIGN_LINES && indent(text) == 0 && !self.chain;
+        if foreign && !text.contains(" panicked at ") && !begins_record(text) { Next::Hold } else { Next::End }
     }
 
     fn in_causes(&mut self, text: &str) -> Next {
@@ -431,7 +457,9 @@ impl Open {
 /// What the default hook says below a panic; compilers have notes too.
 fn is_note(text: &str) -> bool {
     let words = ["RUST_BACKTRACE", "Some details are omitted", "panic"];
-    text.starts_with("note: ") && words.iter().any(|word| text.contains(word))
+    // Of the test runner.
+    let verdict = text.contains("did not panic") || text.contains("did not contain expected");
+    text.starts_with("note: ") && words.iter().any(|word| text.contains(word)) && !verdict
 }
 
 /// What error reports say about themselves, and what a person may try.

@@ -7,6 +7,21 @@ use super::rust::Rust;
 fn traces_are_read_whole() {
     for (name, log, expected) in [
         (
+            "the next test's head ends a message without a note",
+            "---- tests::idx stdout ----\n\nthread 'tests::idx' (17003) panicked at src/lib.rs:1:234:\nindex out of bounds\n\n---- tests::sp stdout ----\nnote: test did not panic as expected at src/lib.rs:1:268\n---- tests::sp2 stdout ----\n\nthread 'tests::sp2' (17007) panicked at src/lib.rs:1:329:\nabc\nnote: panic did not contain expected string\n      panic message: \"abc\"",
+            "3-4 rust panic \"index out of bounds\" [src/lib.rs:1 -] top 0 causes []\n10-11 rust panic \"abc\" [src/lib.rs:1 -] top 0 causes []",
+        ),
+        (
+            "an unwrapped error has a backtrace of its own",
+            "thread 'main' (9) panicked at src/main.rs:17:395:\ncalled `Result::unwrap()` on an `Err` value: starting\n\nCaused by:\n    0: reading cfg\n\nStack backtrace:\n   0: app::any\n             at ./src/main.rs:4:78\n   1: app::main\n             at ./src/main.rs:17:389\n\nstack backtrace:\n   0: app::main\n             at ./src/main.rs:17:395\nnote: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.",
+            "1-16 rust panic \"called `Result::unwrap()` on an `Err` value: starting\\n\\nCaused by:\\n    0: reading cfg\" [src/main.rs:17 -, ./src/main.rs:4 app::any, ./src/main.rs:17 app::main, ./src/main.rs:17 app::main] top 2 causes []",
+        ),
+        (
+            "standard output between a backtrace's lines",
+            "thread 'tests::idx' (9) panicked at src/lib.rs:1:234:\nboom\nstack backtrace:\nout\n   0: app::f\n             at ./src/lib.rs:1:234\nnote: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.\ntest tests::idx ... FAILED",
+            "1-7 rust panic \"boom\" [src/lib.rs:1 -, ./src/lib.rs:1 app::f] top 1 causes []",
+        ),
+        (
             "new layout, indented message, note",
             "x\nthread 'main' (629) panicked at src/main.rs:4:5:\nassertion failed\n  left: 1\n right: 2\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\ny",
             "2-6 rust panic \"assertion failed\\n  left: 1\\n right: 2\" [src/main.rs:4 -] top 0 causes []",
