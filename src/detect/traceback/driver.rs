@@ -214,6 +214,7 @@ impl Driver {
                 return;
             }
             if let Some(contest) = openers::open(&self.grammars, &item, |route| self.before(route, item.line.number)) {
+                self.make_room(found);
                 self.open.push(contest);
                 return;
             }
@@ -259,12 +260,21 @@ impl Driver {
         self.recent.retain(|item| item.line.number > number || !item.layers.iter().any(|layer| layer.key == key));
     }
 
-    /// Ends traces of which nothing is heard any more, and the oldest when there are too many.
+    /// Ends the oldest traces when there are too many. The lines they held stand before other traces now, at most.
+    fn make_room(&mut self, found: &mut Vec<Found>) {
+        while self.open.len() >= MAX_OPEN {
+            for released in self.end(0, Ending::Cut, found) {
+                self.remember(released);
+            }
+        }
+    }
+
+    /// Ends traces of which nothing is heard any more, and the oldest when their text is too large.
     fn retire(&mut self, found: &mut Vec<Found>) {
         while let Some(index) = self.open.iter().position(|open| open.is_stale(self.seen, STALE_LINES)) {
             self.close(index, Ending::Plain, found);
         }
-        while self.open.len() > MAX_OPEN || self.open.iter().map(Contest::bytes).sum::<usize>() > MAX_OPEN_BYTES {
+        while self.open.iter().map(Contest::bytes).sum::<usize>() > MAX_OPEN_BYTES {
             self.close(0, Ending::Cut, found);
         }
     }

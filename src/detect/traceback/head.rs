@@ -139,7 +139,8 @@ impl Head {
     /// The text behind this head in `text`, where `text` begins with one of the same shape.
     pub(super) fn strip<'t>(&self, text: &'t str) -> Option<&'t str> {
         let mut rest = text;
-        for expected in self.shape.chars() {
+        let mut shape = self.shape.chars();
+        while let Some(expected) = shape.next() {
             if expected == '\0' {
                 let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 if digits == 0 {
@@ -151,7 +152,10 @@ impl Head {
             match rest.strip_prefix(expected) {
                 Some(behind) => rest = behind,
                 // Tools that trim line ends leave a head without its last blank in front of an empty line.
-                None => return (rest.is_empty() && expected.is_whitespace()).then_some(rest),
+                None => {
+                    let trimmed = rest.is_empty() && expected.is_whitespace() && shape.all(char::is_whitespace);
+                    return trimmed.then_some(rest);
+                }
             }
         }
         Some(rest)
