@@ -34,7 +34,7 @@ pub(super) struct Candidate {
     pub(super) fields: Fields,
 }
 
-/// Places behind what looks like a logger's head or a name, nearest first.
+/// Places behind what looks like a logger's head or a name: by their nearness, but those behind a bare level last.
 pub(super) fn heads(text: &str) -> Vec<Candidate> {
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([A-Za-z][\w.-]*): "));
     static SIGN: LazyLock<Regex> = LazyLock::new(|| {
@@ -43,6 +43,10 @@ pub(super) fn heads(text: &str) -> Vec<Candidate> {
         )
     });
     static BREAK: LazyLock<Regex> = LazyLock::new(|| pattern(r"[:\]|>)}-] |\t|\| ?|:"));
+    // A level may be all that ends a head.
+    static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"\b(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|CRITICAL|CRIT|FATAL|SEVERE|error|stderr) +")
+    });
     let window = window(text);
     let mut found = Vec::new();
     if let Some(captures) = NAME.captures(window) {
@@ -53,16 +57,16 @@ pub(super) fn heads(text: &str) -> Vec<Candidate> {
         found.push(name);
     }
     let Some(sign) = SIGN.find(window) else { return found };
-    for separator in BREAK.find_iter(window) {
-        if separator.end() < sign.end() || found.len() >= MAX_HEADS {
-            continue;
-        }
+    let mut ends = Vec::new();
+    for separator in BREAK.find_iter(window).filter(|separator| separator.end() >= sign.end()) {
         // `INFO:name:text` has no blank of its own: one that follows is the text's.
         let tight = separator.as_str() == ": " && !window.get(..separator.start()).unwrap_or_default().contains(' ');
-        for end in tight.then_some(separator.start() + 1).into_iter().chain([separator.end()]) {
-            found.push(candidate(text, end, Numbers::Moving));
-        }
+        ends.extend(tight.then_some(separator.start() + 1));
+        ends.push(separator.end());
     }
+    // After the others: behind the level often stands the logger's name.
+    ends.extend(LEVEL.find_iter(window).map(|level| level.end()));
+    found.extend(ends.into_iter().take(MAX_HEADS).map(|end| candidate(text, end, Numbers::Moving)));
     found
 }
 

@@ -170,6 +170,8 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         r"^(?:<\d+>)?(?P<timestamp>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?) ",
         // The same behind an RFC 3339 stamp.
         r"^(?P<node>[\w.-]+) (?P<program>[\w./-]+)\[(?P<pid>\d+)\]:(?: |$)",
+        // BuildKit's plain progress: the step, then seconds since its start. The summary of a failed step has the seconds only.
+        r"^#(?P<step>\d{1,5}) \d{1,6}\.\d{1,3}(?: |$)",
         // GitHub Actions.
         r"^##\[[a-z]+\]",
     ];
