@@ -32,6 +32,8 @@ pub(super) struct Candidate {
     pub(super) head: Head,
     /// What the head says.
     pub(super) fields: Fields,
+    /// Nothing but a level and a blank end the head: it may as well go on.
+    pub(super) behind_level: bool,
 }
 
 /// Places behind what looks like a logger's head or a name: by their nearness, but those behind a bare level last.
@@ -64,9 +66,10 @@ pub(super) fn heads(text: &str) -> Vec<Candidate> {
         ends.extend(tight.then_some(separator.start() + 1));
         ends.push(separator.end());
     }
-    // After the others: behind the level often stands the logger's name.
-    ends.extend(LEVEL.find_iter(window).map(|level| level.end()));
     found.extend(ends.into_iter().take(MAX_HEADS).map(|end| candidate(text, end, Numbers::Moving)));
+    // After the others: behind the level often stands the logger's name.
+    let levels = LEVEL.find_iter(window).map(|level| candidate(text, level.end(), Numbers::Moving));
+    found.extend(levels.map(|level| Candidate { behind_level: true, ..level }));
     found
 }
 
@@ -94,7 +97,7 @@ enum Numbers {
 
 fn candidate(text: &str, at: usize, numbers: Numbers) -> Candidate {
     let head = text.get(..at).unwrap_or_default();
-    Candidate { at, head: Head::of(head, numbers), fields: fields_of(head) }
+    Candidate { at, head: Head::of(head, numbers), fields: fields_of(head), behind_level: false }
 }
 
 fn window(text: &str) -> &str {

@@ -44,13 +44,15 @@ impl<B: Fn(&Route) -> Vec<TextLine>> Opener<'_, B> {
             let candidates = head::heads(&layer.rest);
             let headed = candidates.iter().filter_map(|candidate| Some((self.headed(layer, candidate)?, candidate)));
             let mut heads = Vec::new();
+            let mut ended = false;
             for (headed, candidate) in headed.take(room) {
+                ended |= !candidate.behind_level;
                 way.add_fields(&candidate.fields);
                 heads.push(headed);
             }
             heads.reverse();
-            if heads.is_empty() {
-                heads = self.tagged(layer);
+            if !ended {
+                heads.extend(self.tagged(layer));
                 heads.truncate(room);
             }
             return Some(heads.into_iter().chain([way]).chain(bare).collect());
