@@ -15,6 +15,8 @@ pub(super) struct Contest {
     ways: Vec<Little>,
     /// Lines seen that have not decided between the ways.
     undecided: usize,
+    /// What the last way that is no mere guess has told, when it has ended.
+    told: Option<Closed>,
 }
 
 /// What became of a line.
@@ -35,7 +37,7 @@ pub(super) enum Outcome {
 impl Contest {
     /// `None` when there is no way.
     pub(super) fn new(ways: Vec<Little>) -> Option<Self> {
-        (!ways.is_empty()).then_some(Self { ways, undecided: 0 })
+        (!ways.is_empty()).then_some(Self { ways, undecided: 0, told: None })
     }
 
     /// Length of what is left of a line behind the most prefixes that a way knows; `None` when no way sees the line.
@@ -109,11 +111,22 @@ impl Contest {
             return Outcome::Refused;
         }
         dropped.sort_unstable();
+        let opened = self.pending().map_or(0, |item| item.line.number);
         for index in dropped.into_iter().rev() {
             let way = self.ways.remove(index);
+            let mut held = if !way.is_guess() && self.ways.iter().all(Little::is_guess) {
+                let closed = way.close(Ending::Plain);
+                if closed.found.is_some() {
+                    self.told = Some(closed);
+                    return Outcome::Refused;
+                }
+                closed.released
+            } else {
+                way.into_held()
+            };
             // Another way has seen some of them too.
-            let unseen = |held: &Item| self.ways.iter().all(|way| way.route.text_of(&held.layers).is_none());
-            released.extend(way.into_held().into_iter().filter(unseen));
+            held.retain(|held| self.ways.iter().all(|way| way.route.text_of(&held.layers).is_none()));
+            released.extend(held.into_iter().filter(|held| held.line.number != opened));
         }
         sort(released);
         Outcome::Foreign
@@ -121,8 +134,8 @@ impl Contest {
 
     /// Ends the trace: the surest way that has read one tells it.
     pub(super) fn close(self, end: Ending) -> Closed {
-        let mut found = None;
-        let mut released: Vec<Item> = Vec::new();
+        let told = self.told.unwrap_or(Closed { found: None, released: Vec::new() });
+        let Closed { mut found, mut released } = told;
         let mut grammar = usize::MAX;
         for way in self.ways {
             if found.is_some() {

@@ -315,13 +315,7 @@ impl Crash {
                 self.held += 1;
                 return (self.held <= MAX_HELD).then_some(Next::Hold);
             }
-            Kind::Raised if self.trace.frames.is_empty() => {
-                if begins_record(text) || self.more.len() >= MAX_AHEAD {
-                    return None;
-                }
-                self.more.push(text.to_owned());
-                return Some(Next::Hold);
-            }
+            Kind::Raised => return self.raised(text),
             Kind::Glog if self.trace.frames.len() == 1 && !text.starts_with("***") => {
                 if begins_record(text) || text.trim().is_empty() || self.more.len() >= MAX_AHEAD {
                     return None;
@@ -348,6 +342,28 @@ impl Crash {
             }
         };
         taken.then(|| self.take())
+    }
+
+    /// What PyTorch prints around the stack of a `c10::Error`: the rest of its message, and the same again by the runtime that
+    /// ends the process for it.
+    fn raised(&mut self, text: &str) -> Option<Next> {
+        if self.trace.frames.is_empty() {
+            if begins_record(text) || self.more.len() >= MAX_AHEAD {
+                return None;
+            }
+            self.more.push(text.to_owned());
+            return Some(Next::Hold);
+        }
+        if self.trace.exception.is_some() {
+            if text.starts_with("  what():") {
+                return Some(self.take());
+            }
+            self.held += 1;
+            return (self.held <= MAX_AHEAD && !begins_record(text)).then_some(Next::Hold);
+        }
+        let thrown = text.strip_prefix("terminate called after throwing an instance of '")?;
+        self.trace.exception = Some(thrown.strip_suffix('\'').unwrap_or(thrown).to_owned());
+        Some(self.take())
     }
 }
 

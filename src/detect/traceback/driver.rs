@@ -10,10 +10,11 @@ use std::sync::{Arc, LazyLock};
 use regex::RegexSet;
 
 use super::contest::{Contest, Outcome};
-use super::little::{Closed, Ending, Item, Route, text_line};
+use super::little::{Closed, Ending, Item, Little, Route, text_line};
 use super::partial::Partial;
-use super::prefix::{self, Fields};
-use super::{Grammar, LOOKBACK, json, openers};
+use super::prefix::{self, Fields, Layer};
+use super::record::Record;
+use super::{Grammar, LOOKBACK, OpenTrace, json, openers};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace};
 
@@ -210,10 +211,16 @@ impl Driver {
                 && let Some(trace) = self.structured(&item)
             {
                 self.forget_through(item.line.number, "");
-                found.push(trace);
+                if let Some(contest) = going_on(&trace, &item) {
+                    self.make_room(found);
+                    self.open.push(contest);
+                } else {
+                    found.push(trace);
+                }
                 return;
             }
             if let Some(contest) = openers::open(&self.grammars, &item, |route| self.before(route, item.line.number)) {
+                self.make_room(found);
                 self.open.push(contest);
                 return;
             }
@@ -259,12 +266,21 @@ impl Driver {
         self.recent.retain(|item| item.line.number > number || !item.layers.iter().any(|layer| layer.key == key));
     }
 
-    /// Ends traces of which nothing is heard any more, and the oldest when there are too many.
+    /// Ends the oldest traces when there are too many. The lines they held stand before other traces now, at most.
+    fn make_room(&mut self, found: &mut Vec<Found>) {
+        while self.open.len() >= MAX_OPEN {
+            for released in self.end(0, Ending::Cut, found) {
+                self.remember(released);
+            }
+        }
+    }
+
+    /// Ends traces of which nothing is heard any more, and the oldest when their text is too large.
     fn retire(&mut self, found: &mut Vec<Found>) {
         while let Some(index) = self.open.iter().position(|open| open.is_stale(self.seen, STALE_LINES)) {
             self.close(index, Ending::Plain, found);
         }
-        while self.open.len() > MAX_OPEN || self.open.iter().map(Contest::bytes).sum::<usize>() > MAX_OPEN_BYTES {
+        while self.open.iter().map(Contest::bytes).sum::<usize>() > MAX_OPEN_BYTES {
             self.close(0, Ending::Cut, found);
         }
     }
@@ -291,6 +307,17 @@ impl Driver {
         found.extend(trace);
         released
     }
+}
+
+/// A record's trace that may go on below the record.
+fn going_on(found: &Found, item: &Item) -> Option<Contest> {
+    let way = |layer: &Layer| {
+        let route = Route { key: layer.key.clone(), head: None };
+        let record = Record::open(&found.trace, &layer.rest, found.first_line)?;
+        let opened: (usize, Box<dyn OpenTrace>) = (usize::MAX, Box::new(record));
+        Some(Little::new(route, opened, found.prefix.clone(), Vec::new(), item.clone(), layer.rest.clone()))
+    };
+    Contest::new(item.layers.iter().rev().filter_map(way).collect())
 }
 
 /// The traces in a text that was found inside a field.

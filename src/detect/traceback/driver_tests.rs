@@ -333,6 +333,61 @@ fn records_of_one_line_each_and_escaped_line_ends_hold_a_trace() {
 }
 
 #[test]
+fn heads_of_the_first_line_or_of_all_are_taken_off() {
+    let each = |head: &str| KEY_ERROR.lines().map(|line| format!("{head}{line}\n")).collect::<String>();
+    let watchdog = concat!(
+        "[default0]:[rank0]:[E1119 10:00:00.1 ProcessGroupNCCL.cpp:1515] [PG 0 Rank 0] Process group watchdog thread terminated ",
+        "with exception: CUDA error: bad\n[default0]:\n",
+        "[default0]:Exception raised from check at ../c10/x.cpp:43 (most recent call first):\n",
+        "[default0]:frame #0: c10::Error::Error() + 0x96 (0x7f1d in /opt/libc10.so)\n[default0]:\n",
+        "[default0]:terminate called after throwing an instance of 'c10::DistBackendError'\n",
+        "[default0]:  what():  [PG 0 Rank 0] CUDA error: bad\n[default0]:\n",
+        "[default0]:Exception raised from watchdog at ../x.cpp:9 (most recent call first):\n",
+        "[default0]:frame #0: clone + 0x44 (0x7f1e in /lib/libc.so.6)\n[default0]:done\n",
+    );
+    let zap = concat!(
+        "2026-11-21T10:00:01.1Z\tERROR\ta/main.go:14\tfailed\t{\"error\": \"boom\", \"errorVerbose\": ",
+        "\"boom\\nmain.load\\n\\t/srv/load.go:12\\nmain.main\\n\\t/srv/main.go:13\"}\n",
+        "main.main\n\t/srv/main.go:14\nruntime.main\n\t/usr/local/go/src/runtime/proc.go:272\nnext\n",
+    );
+    let line_style = concat!(
+        "==== FAILURES ====\nE   ZeroDivisionError: division by zero\n\nThe above exception was the direct cause of the ",
+        "following exception:\nE   test_l.Boom: v\n/srv/test_l.py:19: test_l.Boom: v\n/srv/test_l.py:3: assert 1 == 2\n",
+        "/srv/a.py:4: DeprecationWarning: old\n",
+    );
+    let rows = [
+        ("behind words", format!("job failed: {KEY_ERROR}"), "1-4 KeyError: 0 (1 frames)"),
+        ("behind a level", each("2026-11-21 10:00:00,1 svc[47]: ERROR "), "1-4 KeyError: 0 (1 frames)"),
+        ("behind a level and names", each("ERROR 2026-11-21 10:00:00,1 gen 47 1406 "), "1-4 KeyError: 0 (1 frames)"),
+        ("BuildKit", each("#8 0.312 [2026-11-21 10:00:00] [4] [ERROR] "), "1-4 KeyError: 0 (1 frames)"),
+        ("prose", "it printed Traceback (most recent call last):\n  File \"a.py\", line 1\nand so on\n".to_owned(), ""),
+        (
+            "a group behind a head",
+            "ERROR - x -   + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 1, in f\n  | ExceptionGroup: two (1 sub-exception)\n  +-+---------------- 1 ----------------\n    | KeyError: 0\n    +------------------------------------\n".to_owned(),
+            "1-6 ExceptionGroup: two (1 sub-exception) (1 frames)",
+        ),
+        (
+            "a remote traceback behind a head",
+            format!("ERROR:svc:multiprocessing.pool.RemoteTraceback: \n\"\"\"\n{KEY_ERROR}\"\"\"\n\nThe above exception was the direct cause of the following exception:\n\n{KEY_ERROR}"),
+            "1-14 KeyError: 0 (2 frames)",
+        ),
+        ("a watchdog and the abort", watchdog.to_owned(), "1-10 c10::DistBackendError: CUDA error: bad\n\nException raised from check at ../c10/x.cpp:43 (most recent call first): (2 frames)"),
+        ("a record and its stack", zap.to_owned(), "1-5 -: boom (4 frames)"),
+        ("one line each", line_style.to_owned(), "2-6 test_l.Boom: v (1 frames)\n7-7 AssertionError: assert 1 == 2 (1 frames)"),
+    ];
+    for (name, text, expected) in rows {
+        assert_eq!(told(&text).join("\n"), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_empty_message_is_not_filled_in() {
+    let text = "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\nKeyError\n";
+    let record = serde_json::json!({"message": "job failed", "exc_info": text}).to_string();
+    assert_eq!(told(&record), ["1-1 KeyError:  (1 frames)"]);
+}
+
+#[test]
 fn a_living_childs_trace_is_told_soon() {
     let mut driver = Driver::new(&[]);
     for (name, before, after) in [

@@ -32,9 +32,11 @@ pub(super) struct Candidate {
     pub(super) head: Head,
     /// What the head says.
     pub(super) fields: Fields,
+    /// Nothing but a level and a blank end the head: it may as well go on.
+    pub(super) behind_level: bool,
 }
 
-/// Places behind what looks like a logger's head or a name, nearest first.
+/// Places behind what looks like a logger's head or a name: by their nearness, but those behind a bare level last.
 pub(super) fn heads(text: &str) -> Vec<Candidate> {
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([A-Za-z][\w.-]*): "));
     static SIGN: LazyLock<Regex> = LazyLock::new(|| {
@@ -43,6 +45,10 @@ pub(super) fn heads(text: &str) -> Vec<Candidate> {
         )
     });
     static BREAK: LazyLock<Regex> = LazyLock::new(|| pattern(r"[:\]|>)}-] |\t|\| ?|:"));
+    // A level may be all that ends a head.
+    static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"\b(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|CRITICAL|CRIT|FATAL|SEVERE|error|stderr) +")
+    });
     let window = window(text);
     let mut found = Vec::new();
     if let Some(captures) = NAME.captures(window) {
@@ -53,16 +59,17 @@ pub(super) fn heads(text: &str) -> Vec<Candidate> {
         found.push(name);
     }
     let Some(sign) = SIGN.find(window) else { return found };
-    for separator in BREAK.find_iter(window) {
-        if separator.end() < sign.end() || found.len() >= MAX_HEADS {
-            continue;
-        }
+    let mut ends = Vec::new();
+    for separator in BREAK.find_iter(window).filter(|separator| separator.end() >= sign.end()) {
         // `INFO:name:text` has no blank of its own: one that follows is the text's.
         let tight = separator.as_str() == ": " && !window.get(..separator.start()).unwrap_or_default().contains(' ');
-        for end in tight.then_some(separator.start() + 1).into_iter().chain([separator.end()]) {
-            found.push(candidate(text, end, Numbers::Moving));
-        }
+        ends.extend(tight.then_some(separator.start() + 1));
+        ends.push(separator.end());
     }
+    found.extend(ends.into_iter().take(MAX_HEADS).map(|end| candidate(text, end, Numbers::Moving)));
+    // After the others: behind the level often stands the logger's name.
+    let levels = LEVEL.find_iter(window).map(|level| candidate(text, level.end(), Numbers::Moving));
+    found.extend(levels.map(|level| Candidate { behind_level: true, ..level }));
     found
 }
 
@@ -90,7 +97,7 @@ enum Numbers {
 
 fn candidate(text: &str, at: usize, numbers: Numbers) -> Candidate {
     let head = text.get(..at).unwrap_or_default();
-    Candidate { at, head: Head::of(head, numbers), fields: fields_of(head) }
+    Candidate { at, head: Head::of(head, numbers), fields: fields_of(head), behind_level: false }
 }
 
 fn window(text: &str) -> &str {
@@ -139,7 +146,8 @@ impl Head {
     /// The text behind this head in `text`, where `text` begins with one of the same shape.
     pub(super) fn strip<'t>(&self, text: &'t str) -> Option<&'t str> {
         let mut rest = text;
-        for expected in self.shape.chars() {
+        let mut shape = self.shape.chars();
+        while let Some(expected) = shape.next() {
             if expected == '\0' {
                 let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 if digits == 0 {
@@ -151,7 +159,10 @@ impl Head {
             match rest.strip_prefix(expected) {
                 Some(behind) => rest = behind,
                 // Tools that trim line ends leave a head without its last blank in front of an empty line.
-                None => return (rest.is_empty() && expected.is_whitespace()).then_some(rest),
+                None => {
+                    let trimmed = rest.is_empty() && expected.is_whitespace() && shape.all(char::is_whitespace);
+                    return trimmed.then_some(rest);
+                }
             }
         }
         Some(rest)

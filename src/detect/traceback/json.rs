@@ -296,6 +296,8 @@ fn from_thrown(fields: &Map<String, Value>) -> Option<Trace> {
 
 /// Fills in the type and the message from the fields beside the stack.
 fn complete(trace: &mut Trace, parents: &[&Map<String, Value>]) {
+    // A report that names the type has said all it knows: its message is empty.
+    let told = trace.exception.is_some();
     for (depth, fields) in parents.iter().enumerate().rev() {
         let outermost = depth == 0;
         if trace.exception.is_none() {
@@ -309,7 +311,7 @@ fn complete(trace: &mut Trace, parents: &[&Map<String, Value>]) {
             };
             trace.exception = named;
         }
-        if trace.message.is_empty() {
+        if trace.message.is_empty() && !told {
             let names: &[&str] = if outermost {
                 &["error", "err", "panic", "error.message", "exception.message", "msg", "message"]
             } else {

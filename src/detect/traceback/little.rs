@@ -118,6 +118,11 @@ impl Little {
         self
     }
 
+    /// Whether only a second line can show that the route is right.
+    pub(super) fn is_guess(&self) -> bool {
+        self.unproven
+    }
+
     /// Adds what a head says, where the prefixes have not said it.
     pub(super) fn add_fields(&mut self, fields: &Fields) {
         for (name, value) in fields {

@@ -38,19 +38,24 @@ impl<B: Fn(&Route) -> Vec<TextLine>> Opener<'_, B> {
             let route = Route { key: layer.key.clone(), head: None };
             let Some(mut way) = self.way(route, &layer.rest, &layer.fields) else { continue };
             // A grammar that reads over a head sees a trace in a line that others have the same head in front of.
+            let bare = self.without_prefix(layers.get(..depth).unwrap_or_default(), &layer.rest, &layer.fields);
+            // Such a grammar sees it behind each part of the head: the parts must leave room for the ways without a head.
+            let room = MAX_WAYS.saturating_sub(bare.len() + 1);
             let candidates = head::heads(&layer.rest);
+            let headed = candidates.iter().filter_map(|candidate| Some((self.headed(layer, candidate)?, candidate)));
             let mut heads = Vec::new();
-            for candidate in candidates.iter().rev() {
-                let Some(headed) = self.headed(layer, candidate) else { continue };
+            let mut ended = false;
+            for (headed, candidate) in headed.take(room) {
+                ended |= !candidate.behind_level;
                 way.add_fields(&candidate.fields);
                 heads.push(headed);
             }
-            if heads.is_empty() {
-                heads = self.tagged(layer);
+            heads.reverse();
+            if !ended {
+                heads.extend(self.tagged(layer));
+                heads.truncate(room);
             }
-            let mut ways: Vec<Little> = heads.into_iter().chain([way]).collect();
-            ways.extend(self.without_prefix(layers.get(..depth).unwrap_or_default(), &layer.rest, &layer.fields));
-            return Some(ways);
+            return Some(heads.into_iter().chain([way]).chain(bare).collect());
         }
         None
     }

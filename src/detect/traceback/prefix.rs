@@ -51,6 +51,7 @@ pub(super) fn layers(text: &str) -> Vec<Layer> {
 /// The kinds of prefixes in front of `whole`.
 fn peel(whole: Layer) -> Vec<Layer> {
     let mut layers = vec![whole];
+    let mut sure = false;
     for _ in 0..MAX_LAYERS {
         let Some(last) = layers.last() else { break };
         if !may_begin_prefix(&last.rest) {
@@ -67,8 +68,10 @@ fn peel(whole: Layer) -> Vec<Layer> {
             fields: last.fields.clone(),
         };
         kind.describe(&captures, &mut next);
-        if kind.sure {
+        // A launcher's prefix may stand on every line, and behind it the program's own on the first only.
+        if kind.sure && !sure {
             layers.clear();
+            sure = true;
         }
         layers.push(next);
     }
@@ -167,6 +170,8 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         r"^(?:<\d+>)?(?P<timestamp>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?) ",
         // The same behind an RFC 3339 stamp.
         r"^(?P<node>[\w.-]+) (?P<program>[\w./-]+)\[(?P<pid>\d+)\]:(?: |$)",
+        // BuildKit's plain progress: the step, then seconds since its start. The summary of a failed step has the seconds only.
+        r"^#(?P<step>\d{1,5}) \d{1,6}\.\d{1,3}(?: |$)",
         // GitHub Actions.
         r"^##\[[a-z]+\]",
     ];

@@ -11,6 +11,7 @@ use super::python_fault::Fault;
 use super::python_group;
 use super::python_printed::Printed;
 use super::python_pytest::Failure;
+use super::python_pytest_line::CrashLine;
 use super::python_report::{Link, Report};
 use super::python_syntax::{self as syntax, FrameLine, Shape};
 use super::{Grammar, Next, OpenTrace, Reading};
@@ -44,6 +45,7 @@ impl Grammar for Python {
             r"(?:Cell|Input) In ?\[[0-9]+\]",
             "ImportError while loading conftest '",
             "___ .+ ___",
+            r"\.pyx?:[0-9]+: (?:assert |[A-Za-z_.]*[A-Z][A-Za-z]*(?:$|: ))",
         ]
     }
 
@@ -80,6 +82,9 @@ fn open_other(before: &[TextLine], line: &TextLine) -> Option<Box<dyn OpenTrace>
         && syntax::is_prompt(&format!("{front}]: "))
     {
         return Some(Box::new(Plain::at_location(line.number, frame)));
+    }
+    if let Some(crash) = CrashLine::open(before, line) {
+        return Some(Box::new(crash));
     }
     Failure::open(line).map(|failure| Box::new(failure) as Box<dyn OpenTrace>)
 }

@@ -144,7 +144,9 @@ impl OpenTrace for Failure {
     }
 
     fn finish(self: Box<Self>) -> Option<Reading> {
-        if self.frames.is_empty() || (self.exception.is_none() && self.message.is_empty()) {
+        // What fails outside of a test has no place in the style `line`.
+        let placed = !self.frames.is_empty() && !self.message.is_empty();
+        if !placed && self.exception.is_none() {
             return None;
         }
         let app = |end: usize| self.frames.get(..end).and_then(|frames| frames.iter().rposition(|frame| frame.in_app));

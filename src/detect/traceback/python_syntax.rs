@@ -71,16 +71,11 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
             return Shape::Header { indent: indent(text) };
         }
         let group = front.strip_suffix("+ Exception Group ").or(front.strip_suffix("Exception Group "));
-        if group.is_some_and(|front| front.is_empty() || is_prompt(front.trim_end())) {
+        if group.is_some_and(|front| front.is_empty() || is_prompt(front.trim_end()) || introduces(front)) {
             return Shape::GroupHeader;
         }
-        if is_prompt(front) {
-            return Shape::Header { indent: 0 };
-        }
         // A progress bar that does not end its line, a record whose message the traceback is part of.
-        if (front.ends_with(']') && front.contains("%|"))
-            || (front.ends_with(' ') && is_log(front) && front.contains(char::is_alphanumeric))
-        {
+        if is_prompt(front) || (front.ends_with(']') && front.contains("%|")) || introduces(front) {
             return Shape::Header { indent: 0 };
         }
         return Shape::Other;
@@ -95,6 +90,13 @@ pub(super) fn shape(text: &str) -> Shape<'_> {
         },
         None => Shape::Other,
     }
+}
+
+/// Whether a traceback may be the rest of the line: behind a logger's head, `job failed: `.
+fn introduces(front: &str) -> bool {
+    let said = front.trim_end();
+    let ends = said.ends_with([':', '-', '|', '>']) || is_log(front);
+    front.ends_with(' ') && ends && said.contains(char::is_alphanumeric)
 }
 
 fn frame(trimmed: &str) -> Option<FrameLine<'_>> {
@@ -162,7 +164,8 @@ pub(super) fn link(text: &str) -> Option<Link> {
 
 /// The type in front of a traceback that another process has sent as text.
 pub(super) fn remote_traceback(text: &str) -> Option<&str> {
-    let name = text.trim_end().strip_suffix(':')?;
+    // A logger's head or words of the program may stand in front.
+    let name = text.trim_end().strip_suffix(':')?.rsplit([' ', ':']).next()?;
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
     (plain && name.ends_with("RemoteTraceback")).then_some(name)
 }
