@@ -90,6 +90,7 @@ mod tests {
                 "NVRM: Xid (PCI:0000:3b:00): 79, pid=4711, gone",
                 &[("device", "PCI:0000:3b:00"), ("xid", "79")],
             ),
+            ("permission_denied", "./run.sh: ./solver: Permission denied", "./solver: Permission denied", &[]),
             (
                 "host_oom",
                 "[ 8123.441] Out of memory: Killed process 4711 (python)",

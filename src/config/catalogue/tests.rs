@@ -327,6 +327,28 @@ fn what_can_never_act() {
     ");
 }
 
+/// The built-in pattern for any shortage of memory fires on failures, and not where an option is named.
+#[test]
+fn out_of_memory_pattern() {
+    let config = config("monitor: {}").unwrap().0;
+    let detectors: Vec<_> =
+        config.detectors.into_iter().filter(|detector| detector.name.as_str() == "out_of_memory").collect();
+    let set = Arc::new(DetectorSet::compile(&detectors).unwrap());
+    for (line, expected) in [
+        ("java -jar x.jar -XX:+HeapDumpOnOutOfMemoryError", false),
+        ("Picked up JAVA_TOOL_OPTIONS: -XX:+ExitOnOutOfMemoryError", false),
+        ("java.lang.OutOfMemoryError: Java heap space", true),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", true),
+        ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 37.3 GiB", true),
+        ("MemoryError", true),
+        ("[rank1]: MemoryError: no room", true),
+    ] {
+        let mut scanner = Scanner::new(Arc::clone(&set), StreamId::new("log"), Position::START);
+        let found = scanner.feed(format!("{line}\n").as_bytes()).detections;
+        assert_eq!(!found.is_empty(), expected, "{line}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_pack_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), text in "(pack|classes|name|patterns|xids|match|role|: |\n|- |\\[|\\]|a|'|\\(){0,20}") {
