@@ -80,7 +80,11 @@ fn first_group(hir: &Hir) -> Option<&Hir> {
 
 /// The bytes that a match may be made of.
 fn letters(hir: &Hir, alphabet: &mut [bool; 256]) {
-    let mut add = |byte: u8| alphabet[usize::from(byte)] = true;
+    let mut add = |byte: u8| {
+        if let Some(letter) = alphabet.get_mut(usize::from(byte)) {
+            *letter = true;
+        }
+    };
     match hir.kind() {
         HirKind::Literal(literal) => literal.0.iter().copied().for_each(add),
         HirKind::Class(Class::Bytes(class)) => {
