@@ -25,7 +25,7 @@ pub(super) const DETECTORS_DEFAULT: &str = r"
   kind: catalogue
 - name: out_of_memory
   kind: pattern
-  regex: 'CUDA out of memory(?:\.|$)|CUDA error: out of memory|MemoryError(?:: |\s*$)|JavaScript heap out of memory|std::bad_alloc|[Oo]ut of memory: [Kk]ill|oom-kill:'
+  regex: 'CUDA out of memory(?:\.|$)|CUDA error: out of memory|(?:^|[\s.:(])(?:OutOf(?:Direct)?|_Array)?MemoryError(?:: |\s*$)|JavaScript heap out of memory|std::bad_alloc|[Oo]ut of memory: [Kk]ill|oom-kill:'
 - name: traceback
   kind: traceback
 - name: exit_code

@@ -149,6 +149,14 @@ fn one(section: &Section<'_>, name: &str, context: &mut Context<'_>) -> Option<D
 /// A metric must be able to fire.
 fn metric(section: &Section<'_>, context: &mut Context<'_>) -> Option<Metric> {
     let regex = required_regex(section, "metric", context)?;
+    if !regexes::can_hold_number(regex.as_str())
+        && let Some(node) = section.given("regex")
+    {
+        context.problems.error(
+            Draft::new(node.at.clone(), "what this finds is never a number")
+                .help("put the number into the first group: `regex: 'loss[=: ]+(\\S+)'`"),
+        );
+    }
     let number = |key: &str| section.given(key).map(|_| section.number(key));
     let by_median = ["spike_mads", "drop_mads", "spike_ratio", "drop_ratio"];
     let confirmations = section
@@ -197,6 +205,25 @@ fn resource(section: &Section<'_>, context: &mut Context<'_>) -> Resource {
                 .help("name paths on the file systems to watch: `disks: [., /tmp]`"),
         );
     }
+    let kernel_log = section.bool("kernel_log");
+    let watched = [
+        "memory_above",
+        "memory_growth_per_hour",
+        "open_files_above",
+        "disks",
+        "disk_free_below",
+        "inodes_free_below",
+        "gpus",
+    ];
+    let nothing =
+        |key: &&str| section.given(key).is_none_or(|it| scalar::spelled(it).is_none() && it.items().is_empty());
+    if !kernel_log && watched.iter().all(nothing) {
+        let watched: Vec<String> = watched.iter().map(|key| format!("`{key}`")).collect();
+        context.problems.error(
+            Draft::new(section.at(), "a resource detector that can never fire")
+                .help(format!("give one of {}, or `kernel_log: true`", watched.join(", "))),
+        );
+    }
     Resource {
         every: section.seconds("every_seconds"),
         memory_above: bytes("memory_above"),
@@ -207,7 +234,7 @@ fn resource(section: &Section<'_>, context: &mut Context<'_>) -> Resource {
         disk_free_below,
         inodes_free_below,
         gpus: section.maybe_whole("gpus"),
-        kernel_log: section.bool("kernel_log"),
+        kernel_log,
         confirmations: section.maybe_whole("confirmations").unwrap_or(2),
     }
 }
@@ -241,8 +268,16 @@ fn probe(section: &Section<'_>, kind: &str, context: &mut Context<'_>) -> Option
             })?,
         },
         _ => {
-            required(section, "command", "`command: [curl, -fsS, URL]`", context)?;
-            Ask::Command { command: section.command("command"), cwd: context.project.to_path_buf() }
+            let node = required(section, "command", "`command: [curl, -fsS, URL]`", context)?;
+            let command = section.command("command");
+            // What is no command at all has been told.
+            if command.is_empty() && scalar::command(node).is_some() {
+                context.problems.error(
+                    Draft::new(node.at.clone(), "`kind: command` with an empty `command`")
+                        .help("write the program and its arguments: `command: [curl, -fsS, URL]`"),
+                );
+            }
+            Ask::Command { command, cwd: context.project.to_path_buf() }
         }
     };
     Some(Probe {

@@ -2,6 +2,7 @@
 
 use regex::Regex;
 use regex::bytes::{Regex as BytesRegex, RegexBuilder as BytesRegexBuilder};
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 use super::yaml::{At, Node, Value};
 
@@ -52,6 +53,54 @@ pub(super) fn check(pattern: &str) -> Result<(), Bad> {
             help: None,
         },
     })
+}
+
+/// Whether what a metric reads, the first group or the whole match, can be a number: a digit, `nan` or `inf` can stand in
+/// it. A pattern that is no expression can, as far as this goes.
+pub(super) fn can_hold_number(pattern: &str) -> bool {
+    let Ok(hir) = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern) else {
+        return true;
+    };
+    let mut alphabet = [false; 256];
+    letters(first_group(&hir).unwrap_or(&hir), &mut alphabet);
+    let has = |letters: &[u8]| letters.iter().all(|letter| alphabet.get(usize::from(*letter)) == Some(&true));
+    let word = |letters: &[u8]| letters.iter().all(|letter| has(&[*letter]) || has(&[letter.to_ascii_uppercase()]));
+    (b'0'..=b'9').any(|digit| has(&[digit])) || word(b"nan") || word(b"inf")
+}
+
+fn first_group(hir: &Hir) -> Option<&Hir> {
+    match hir.kind() {
+        HirKind::Capture(group) if group.index == 1 => Some(&group.sub),
+        HirKind::Capture(group) => first_group(&group.sub),
+        HirKind::Repetition(repeated) => first_group(&repeated.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().find_map(first_group),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => None,
+    }
+}
+
+/// The bytes that a match may be made of.
+fn letters(hir: &Hir, alphabet: &mut [bool; 256]) {
+    let mut add = |byte: u8| {
+        if let Some(letter) = alphabet.get_mut(usize::from(byte)) {
+            *letter = true;
+        }
+    };
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.iter().copied().for_each(add),
+        HirKind::Class(Class::Bytes(class)) => {
+            class.ranges().iter().flat_map(|range| range.start()..=range.end()).for_each(add);
+        }
+        HirKind::Class(Class::Unicode(class)) => {
+            let ascii = |at: &ClassUnicodeRange| (u32::from(at.start()), u32::from(at.end()).min(127));
+            class.ranges().iter().map(ascii).flat_map(|(first, last)| first..=last).for_each(|at| {
+                add(u8::try_from(at).unwrap_or_default());
+            });
+        }
+        HirKind::Capture(group) => letters(&group.sub, alphabet),
+        HirKind::Repetition(repeated) => letters(&repeated.sub, alphabet),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().for_each(|part| letters(part, alphabet)),
+        HirKind::Empty | HirKind::Look(_) => {}
+    }
 }
 
 fn syntax(error: &regex_syntax::Error) -> Bad {

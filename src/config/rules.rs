@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
+use super::catalogue::built_in;
 use super::check::nearest;
-use super::detector_model::Detector;
+use super::detector_model::{Detector, What};
 use super::detectors::Detectors;
 use super::model::{Action, EnvChange, Match, Rule};
 use super::parse::language;
@@ -71,6 +72,9 @@ fn condition(section: &Section<'_>, detectors: &Detectors, named: bool, context:
     if let (Some(name), Some(node)) = (&detector, when.given("detector")) {
         known_detector(name, node, detectors, named, context);
     }
+    if let Some(node) = when.given("class") {
+        known_class(node, detectors, context);
+    }
     if when.entry("within_seconds").is_some() && when.entry("count").is_none() {
         context.problems.warn(Draft::new(when.at(), "`within_seconds` has no effect without `count`"));
     }
@@ -113,6 +117,36 @@ fn known_detector(name: &str, node: &Node, detectors: &Detectors, named: bool, c
             }
         });
     context.problems.error(Draft::new(node.at.clone(), format!("there is no detector `{name}`")).help(help));
+}
+
+/// Reports a class that is in no pack, or in none of those that are looked for.
+fn known_class(node: &Node, detectors: &Detectors, context: &mut Context<'_>) {
+    let Some(name) = scalar::text(node) else { return };
+    let there: Vec<&str> = detectors
+        .list
+        .iter()
+        .filter_map(|detector| match &detector.what {
+            What::Class(entry) => Some(entry.name().as_str()),
+            _ => None,
+        })
+        .collect();
+    if there.contains(&name) {
+        return;
+    }
+    let entries = || built_in().iter().flat_map(|pack| &pack.entries);
+    if let Some(entry) = entries().find(|entry| entry.name().as_str() == name) {
+        context.problems.warn(
+            Draft::new(node.at.clone(), format!("class `{name}` is not looked for, so this never matches"))
+                .help(format!("it is in the pack `{}`: see `kind: catalogue`, its `packs` and `ignore`", entry.pack)),
+        );
+        return;
+    }
+    let all = there.iter().copied().chain(entries().map(|entry| entry.name().as_str()));
+    let near = nearest(name, all).map(|near| format!("did you mean `{near}`?"));
+    let help = near.unwrap_or_else(|| {
+        "`sentry catalogue` lists them; your own are in the `files` of `kind: catalogue`".to_owned()
+    });
+    context.problems.error(Draft::new(node.at.clone(), format!("there is no class `{name}`")).help(help));
 }
 
 fn signal(node: &Node, context: &mut Context<'_>) -> Option<String> {

@@ -53,10 +53,17 @@ pub(super) fn read_match(regex: &Regex, text: &[u8]) -> (String, BTreeMap<String
     (message, groups(regex, &captures))
 }
 
-/// The text from where a pattern matched to the end of the line, and its groups; `None` without a match.
+/// The text from where a pattern matched to the end of the line, and its groups; `None` without a match. A pattern that
+/// begins with a colon means what stands before it: `./solver: Permission denied`.
 pub(super) fn read_from_match(regex: &Regex, text: &[u8]) -> Option<(String, BTreeMap<String, String>)> {
     let captures = regex.captures(text)?;
     let start = captures.get(0).map_or(0, |whole| whole.start());
+    let start = if text.get(start) == Some(&b':') {
+        let before = text.get(..start).unwrap_or_default();
+        before.iter().rposition(u8::is_ascii_whitespace).map_or(0, |space| space + 1)
+    } else {
+        start
+    };
     let message = text.get(start..).unwrap_or_default().trim_ascii();
     Some((shorten(message, MAX_MESSAGE), groups(regex, &captures)))
 }

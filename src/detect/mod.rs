@@ -33,6 +33,7 @@ mod signal;
 mod stall;
 mod straight;
 pub mod stream_name;
+mod tone;
 mod trace_feed;
 pub mod traceback;
 mod values;

@@ -430,7 +430,7 @@ impl Scanner {
         if emitted_at <= self.consumed {
             return;
         }
-        let Some((message, captures)) = hit.pattern.read(hit.clean) else { return };
+        let Some((message, captures, class)) = hit.pattern.read(hit.clean) else { return };
         let Some(count) = counts.get_mut(hit.index) else { return };
         if *count >= MAX_HITS_PER_CHUNK {
             *out.counted.entry(hit.pattern.name.clone()).or_default() += 1;
@@ -450,7 +450,7 @@ impl Scanner {
                 message,
                 captures,
                 trace: None,
-                class: hit.pattern.class().cloned(),
+                class,
             },
         ));
     }

@@ -64,18 +64,16 @@ enum Looks {
 }
 
 impl Pattern {
-    /// Message and captures of a line that was hit; `None` where the line is none all the same.
-    pub(super) fn read(&self, line: &[u8]) -> Option<(String, BTreeMap<String, String>)> {
+    /// Message, captures and class of a line that was hit; `None` where the line is none all the same.
+    pub(super) fn read(&self, line: &[u8]) -> Option<(String, BTreeMap<String, String>, Option<Class>)> {
         match &self.looks {
-            Looks::Like(regex) => Some(read_match(regex, line)),
-            Looks::LikeClass(class) => class.read(line),
-        }
-    }
-
-    pub(super) fn class(&self) -> Option<&Class> {
-        match &self.looks {
-            Looks::Like(_) => None,
-            Looks::LikeClass(class) => Some(class.class()),
+            Looks::Like(regex) => {
+                let (message, captures) = read_match(regex, line);
+                Some((message, captures, None))
+            }
+            Looks::LikeClass(class) => {
+                class.read(line).map(|(message, captures, class)| (message, captures, Some(class)))
+            }
         }
     }
 }

@@ -72,6 +72,7 @@ pub(in crate::config) fn classes(
     found.extend(packs.flat_map(|pack| &pack.entries).filter(|entry| !own.contains_key(entry.name())).cloned());
     unknown_ignored(section, &found, context);
     found.retain(|entry| !taken.contains(entry.name().as_str()) && !spec.ignore.contains(entry.name()));
+    shared_numbers(section, &found, &own, context);
     found
         .into_iter()
         .map(|entry| Detector {
@@ -81,6 +82,31 @@ pub(in crate::config) fn classes(
             what: What::Class(entry),
         })
         .collect()
+}
+
+/// Reports an exit code or an Xid of a user's class that another class has, too: of an end, one class is told.
+fn shared_numbers(
+    section: &Section<'_>,
+    found: &[Arc<Entry>],
+    own: &BTreeMap<ClassName, String>,
+    context: &mut Context<'_>,
+) {
+    let Some(at) = section.given("files").map(|node| node.at.clone()) else { return };
+    for (index, entry) in found.iter().enumerate().filter(|(_, entry)| own.contains_key(entry.name())) {
+        // Users' classes come first; each pair is told once.
+        for other in found.iter().skip(index.saturating_add(1)) {
+            let codes = entry.exit_codes.iter().filter(|code| other.exit_codes.contains(code));
+            let xids = entry.xids.iter().filter(|xid| other.xids.contains(xid));
+            let codes = codes.map(|code| format!("exit code {code}"));
+            for number in codes.chain(xids.map(|xid| format!("Xid {xid}"))) {
+                let what = format!("{number} belongs to two classes: `{}` and `{}`", entry.name(), other.name());
+                context.problems.error(
+                    Draft::new(at.clone(), what)
+                        .help(format!("take it out of one, or leave one out: `ignore: [{}]`", other.name())),
+                );
+            }
+        }
+    }
 }
 
 /// Reports names in `ignore` that no class has, in any built-in pack or in those of the user.

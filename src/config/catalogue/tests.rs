@@ -261,6 +261,94 @@ fn problems_of_packs() {
     ");
 }
 
+#[test]
+fn what_can_never_act() {
+    const OWN: &str =
+        "classes:\n- {name: shop_closed, patterns: [closed]}\n- {name: no_shop, exit_codes: [127], xids: [79]}\n";
+    let rule = |class: &str| format!("rules: [{{match: {{class: {class}}}, action: restart}}]\n");
+    let detector = |fields: &str| format!("detectors: [{{{fields}}}]");
+    let own = "kind: catalogue, packs: [go], files: [own.yaml]";
+    let cases = [
+        ("class of a built-in pack", rule("cuda_oom")),
+        ("class of a file", rule("shop_closed") + &detector(own)),
+        ("unknown class", rule("cudaoom")),
+        ("far from any class", rule("zzzzzzzzzz")),
+        ("class of a file that is not named", rule("shop_closed")),
+        ("pack left out", rule("cuda_oom") + &detector(own)),
+        ("class ignored", rule("go_race") + &detector("kind: catalogue, ignore: [go_race]")),
+        ("two classes of one code", detector("kind: catalogue, files: [own.yaml]")),
+        (
+            "the other one ignored",
+            detector("kind: catalogue, files: [own.yaml], ignore: [command_not_found, gpu_lost]"),
+        ),
+        ("no command", detector("kind: command, command: []")),
+        ("no words in it", detector("kind: command, command: ''")),
+        ("nothing to watch", detector("kind: resource, kernel_log: false")),
+        ("no disks", detector("kind: resource, kernel_log: false, disks: []")),
+        ("the kernel's log alone", detector("kind: resource")),
+        ("one thing to watch", detector("kind: resource, kernel_log: false, gpus: 8")),
+        ("no number in the match", detector("kind: metric, regex: loss")),
+        ("no number in the group", detector("kind: metric, regex: '(loss)=\\d+'")),
+        ("nan in the group", detector("kind: metric, regex: '(?i)loss is (nan|inf)'")),
+        ("a number", detector("kind: metric, regex: 'loss=(\\S+)'")),
+        ("a number as the match", detector("kind: metric, regex: '[0-9.]+'")),
+    ];
+    let mut told = String::new();
+    for (name, text) in cases {
+        let lines: Vec<String> = match with_packs(&text, &[("own.yaml", OWN)]) {
+            Ok((_, warnings)) if warnings.is_empty() => vec!["well".to_owned()],
+            Ok((_, warnings)) => warnings.iter().map(|warning| format!("warning {warning}")).collect(),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        };
+        told.push_str(&format!("{name}: {}\n", lines.join("\n    ")));
+    }
+    insta::assert_snapshot!(told, @r"
+    class of a built-in pack: well
+    class of a file: well
+    unknown class: /p/sentry.yaml:2:25: there is no class `cudaoom` (did you mean `cuda_oom`?)
+    far from any class: /p/sentry.yaml:2:25: there is no class `zzzzzzzzzz` (`sentry catalogue` lists them; your own are in the `files` of `kind: catalogue`)
+    class of a file that is not named: /p/sentry.yaml:2:25: there is no class `shop_closed` (`sentry catalogue` lists them; your own are in the `files` of `kind: catalogue`)
+    pack left out: warning /p/sentry.yaml:2:25: class `cuda_oom` is not looked for, so this never matches (it is in the pack `cuda`: see `kind: catalogue`, its `packs` and `ignore`)
+    class ignored: warning /p/sentry.yaml:2:25: class `go_race` is not looked for, so this never matches (it is in the pack `go`: see `kind: catalogue`, its `packs` and `ignore`)
+    two classes of one code: /p/sentry.yaml:2:38: Xid 79 belongs to two classes: `no_shop` and `gpu_lost` (take it out of one, or leave one out: `ignore: [gpu_lost]`)
+        /p/sentry.yaml:2:38: exit code 127 belongs to two classes: `no_shop` and `command_not_found` (take it out of one, or leave one out: `ignore: [command_not_found]`)
+    the other one ignored: well
+    no command: /p/sentry.yaml:2:38: `kind: command` with an empty `command` (write the program and its arguments: `command: [curl, -fsS, URL]`)
+    no words in it: /p/sentry.yaml:2:38: `kind: command` with an empty `command` (write the program and its arguments: `command: [curl, -fsS, URL]`)
+    nothing to watch: /p/sentry.yaml:2:14: a resource detector that can never fire (give one of `memory_above`, `memory_growth_per_hour`, `open_files_above`, `disks`, `disk_free_below`, `inodes_free_below`, `gpus`, or `kernel_log: true`)
+    no disks: /p/sentry.yaml:2:14: a resource detector that can never fire (give one of `memory_above`, `memory_growth_per_hour`, `open_files_above`, `disks`, `disk_free_below`, `inodes_free_below`, `gpus`, or `kernel_log: true`)
+    the kernel's log alone: well
+    one thing to watch: well
+    no number in the match: /p/sentry.yaml:2:35: what this finds is never a number (put the number into the first group: `regex: 'loss[=: ]+(\S+)'`)
+    no number in the group: /p/sentry.yaml:2:35: what this finds is never a number (put the number into the first group: `regex: 'loss[=: ]+(\S+)'`)
+    nan in the group: well
+    a number: well
+    a number as the match: well
+    ");
+}
+
+/// The built-in pattern for any shortage of memory fires on failures, and not where an option is named.
+#[test]
+fn out_of_memory_pattern() {
+    let config = config("monitor: {}").unwrap().0;
+    let detectors: Vec<_> =
+        config.detectors.into_iter().filter(|detector| detector.name.as_str() == "out_of_memory").collect();
+    let set = Arc::new(DetectorSet::compile(&detectors).unwrap());
+    for (line, expected) in [
+        ("java -jar x.jar -XX:+HeapDumpOnOutOfMemoryError", false),
+        ("Picked up JAVA_TOOL_OPTIONS: -XX:+ExitOnOutOfMemoryError", false),
+        ("java.lang.OutOfMemoryError: Java heap space", true),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", true),
+        ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 37.3 GiB", true),
+        ("MemoryError", true),
+        ("[rank1]: MemoryError: no room", true),
+    ] {
+        let mut scanner = Scanner::new(Arc::clone(&set), StreamId::new("log"), Position::START);
+        let found = scanner.feed(format!("{line}\n").as_bytes()).detections;
+        assert_eq!(!found.is_empty(), expected, "{line}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_pack_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), text in "(pack|classes|name|patterns|xids|match|role|: |\n|- |\\[|\\]|a|'|\\(){0,20}") {
