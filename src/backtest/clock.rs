@@ -147,8 +147,11 @@ impl LogClock {
 mod tests {
     use super::*;
 
-    /// Runs of lines: how many, and the stamp of each in seconds. What they moved, in seconds: elapsed, now.
-    fn play(lines: &[(u32, Option<i64>)]) -> (u64, i64) {
+    /// Lines: how many, and the stamp of each in seconds.
+    type Run = (u32, Option<i64>);
+
+    /// What lines moved, in seconds: elapsed, now.
+    fn play(lines: &[Run]) -> (u64, i64) {
         let mut clock = LogClock::new(0);
         for &(count, stamp) in lines {
             for _ in 0..count {
@@ -168,7 +171,7 @@ mod tests {
         const DAY: i64 = 24 * 3600;
         const NOON: i64 = 20_000 * DAY;
         let at = |seconds: i64| Some(NOON + seconds);
-        let rows: [(&str, &[(u32, Option<i64>)], (u64, i64)); 11] = [
+        let rows: [(&str, &[Run], (u64, i64)); 11] = [
             ("no stamps", &[(1_000, None)], (10, 10)),
             ("stamps", &[(3, at(0)), (3, at(5)), (3, at(99))], (99, NOON + 99)),
             ("a banner before", &[(200, None), (1, at(0)), (1, at(5))], (7, NOON + 5)),

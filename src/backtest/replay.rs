@@ -14,7 +14,6 @@ use crate::detect::ending::{Ending, Exit, OutOfMemory};
 use crate::detect::{DetectorSet, Flush, Position, Scanned, Scanner, exit_code};
 use crate::ids::{ChildNo, IncidentId, RunId, StreamId};
 use crate::incident::Incident;
-use crate::incident::report_view::Changes;
 use crate::monitor::effect::Effect;
 use crate::monitor::event::{Event, Outcome as Done, ScanReport, Seen};
 use crate::monitor::memory::{Memory, Phase};
@@ -333,7 +332,7 @@ impl Replay {
             Todo::StopChild { child, .. } => after = Some((*child, Seen::Ended(stopped()))),
             Todo::WriteIncident { incident, .. } => self.fired(incident),
             Todo::UpdateIncident { id, change } => self.changed(id, change),
-            Todo::LookAround { .. } => outcome = Done::LookedAround(Box::new(Changes::default())),
+            Todo::LookAround { .. } => outcome = Done::LookedAround(Box::default()),
             Todo::RunCommand { .. } => outcome = Done::CommandEnded { status: Some(0), last_line: String::new() },
             Todo::Ledger { .. } => {}
         }
@@ -364,7 +363,8 @@ impl Replay {
     }
 
     fn changed(&mut self, id: &IncidentId, change: &IncidentChange) {
-        let Some((_, fired)) = self.log.fired.iter_mut().find(|(known, _)| known == id) else { return };
+        // From the newest on: of many, only the last ones change.
+        let Some((_, fired)) = self.log.fired.iter_mut().rev().find(|(known, _)| known == id) else { return };
         match change {
             IncidentChange::Action { action } => fired.actions.push(format!("{}: {}", action.healer, action.action)),
             IncidentChange::NotActed { why } => fired.not_acted = Some(why.clone()),

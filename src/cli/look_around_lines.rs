@@ -99,7 +99,7 @@ fn log_of(log: &Path, record: &ChildRecord) -> PathBuf {
 fn learn(known: &mut Miner, log: &Path, end: u64) -> io::Result<()> {
     let file = File::open(log)?;
     let end = file.metadata()?.len().min(end);
-    let pieces = end.div_ceil(PIECE).min(LEARNED / PIECE).max(1);
+    let pieces = end.div_ceil(PIECE).clamp(1, LEARNED / PIECE);
     for piece in 0..pieces {
         let start = if pieces == 1 { 0 } else { (end.saturating_sub(PIECE)) / (pieces - 1) * piece };
         let length = usize::try_from(PIECE.min(end - start)).unwrap_or(0);

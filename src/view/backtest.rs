@@ -38,7 +38,7 @@ fn log_text(out: &mut String, log: &LogReport, palette: Palette) {
     let took = words::duration(Duration::from_millis(log.millis));
     let time = if log.stamped { took } else { format!("no time stamps, taken for {took}") };
     let ended = log.ended.as_ref().map_or_else(|| "end unknown".to_owned(), |ended| one_line(ended));
-    let name = palette.bold(&one_line(&log.log));
+    let name = palette.bold(one_line(&log.log));
     let _ = writeln!(out, "{name}: {}, {time}, {ended}", words::count(log.lines, "line"));
     if log.fired.is_empty() {
         out.push_str("  nothing would have fired\n");
