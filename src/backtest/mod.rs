@@ -3,6 +3,7 @@
 //! The replay drives the very [`crate::monitor::state::State`] that a monitor runs on, in the logs' own time. Nothing is executed: every
 //! intent is answered as if it had been done. Pure; logs are read by `cli`.
 
+mod clock;
 mod replay;
 mod report;
 mod stamp;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use memchr::memchr_iter;
 
+use super::clock::{LogClock, Move};
 use super::report::{Fired, LogReport, Then};
 use super::stamp;
-use crate::config::Config;
+use crate::config::{Config, What};
 use crate::detect::ending::{Ending, Exit, OutOfMemory};
 use crate::detect::{DetectorSet, Flush, Position, Scanned, Scanner, exit_code};
 use crate::ids::{ChildNo, IncidentId, RunId, StreamId};
 use crate::incident::Incident;
-use crate::incident::report_view::Changes;
 use crate::monitor::effect::Effect;
 use crate::monitor::event::{Event, Outcome as Done, ScanReport, Seen};
 use crate::monitor::memory::{Memory, Phase};
@@ -23,17 +23,18 @@ use crate::time::{Mono, Now, Utc};
 
 /// Log time that passes between two looks at the log.
 const TICK: u64 = 1000;
-/// Lines without a stamp come at this rate.
-const LINES_PER_SECOND: u64 = 100;
 /// A failure within this time, or so few lines, belongs to an incident before it.
 const SOON: (u64, u64) = (5 * 60 * 1000, 1000);
 /// Longest time without a deadline.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// Bytes that wait for a look at most, and of a line until its stamp is read.
+const MOST_HELD: usize = 1024 * 1024;
+const MOST_BEGUN: usize = 4096;
 
 /// How a log's child ended, where that is known.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// When it began.
+    /// When it began, as good as that is known: the years of stamps without one are the nearest to it.
     pub started: Option<Utc>,
     /// How it ended.
     pub exit: Option<Exit>,
@@ -56,38 +57,31 @@ pub struct Replay {
 struct Log {
     name: String,
     scanner: Scanner,
-    /// Wall clock of the log, in milliseconds since the epoch.
-    clock: i64,
-    first: Option<i64>,
-    stamped: bool,
+    clock: LogClock,
     lines: u64,
     /// Bytes that wait for the next look.
     held: Vec<u8>,
-    /// Unstamped lines since the clock was moved.
-    unstamped: u64,
+    /// A line whose end has not come.
+    begun: Vec<u8>,
+    /// What comes belongs to a line whose beginning is held or scanned already.
+    within_line: bool,
     fired: Vec<(IncidentId, Fired)>,
     outcome: Outcome,
 }
 
 impl Log {
     fn new(set: &Arc<DetectorSet>, name: String, outcome: Outcome) -> Self {
-        let clock = outcome.started.map_or(0, Utc::millis);
         Self {
             scanner: Scanner::new(Arc::clone(set), StreamId::new(name.clone()), Position::START),
             name,
-            clock,
-            first: None,
-            stamped: false,
+            clock: LogClock::new(outcome.started.map_or(0, Utc::millis)),
             lines: 0,
             held: Vec::new(),
-            unstamped: 0,
+            begun: Vec::new(),
+            within_line: false,
             fired: Vec::new(),
             outcome,
         }
-    }
-
-    fn elapsed(&self) -> u64 {
-        u64::try_from(self.clock - self.first.unwrap_or(self.clock)).unwrap_or(0)
     }
 }
 
@@ -125,43 +119,67 @@ impl Replay {
     pub fn feed(&mut self, bytes: &[u8]) {
         let mut taken = 0;
         for end in memchr_iter(b'\n', bytes) {
-            let line = bytes.get(taken..=end).unwrap_or_default();
-            self.line(line);
+            self.piece(bytes.get(taken..=end).unwrap_or_default(), true);
             taken = end + 1;
         }
-        self.log.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        self.piece(bytes.get(taken..).unwrap_or_default(), false);
     }
 
-    /// One line, or the end of one whose beginning is held.
+    /// A line, or a part of one; `ends`: its last.
+    fn piece(&mut self, piece: &[u8], ends: bool) {
+        if self.log.within_line {
+            self.hold(piece);
+        } else if ends && self.log.begun.is_empty() {
+            self.line(piece);
+        } else {
+            self.log.begun.extend_from_slice(piece);
+            if !ends && self.log.begun.len() < MOST_BEGUN {
+                return;
+            }
+            let begun = std::mem::take(&mut self.log.begun);
+            self.line(&begun);
+        }
+        self.log.within_line = !ends;
+    }
+
+    /// One line, or the beginning of a long one.
     fn line(&mut self, line: &[u8]) {
-        let begins = self.log.held.last().is_none_or(|last| *last == b'\n');
-        let clock = if begins { self.clock_at(line) } else { self.log.clock };
-        if clock >= self.log.clock + i64::try_from(TICK).unwrap_or(i64::MAX) {
-            self.look();
-            self.pass(clock);
+        let stamp = stamp::stamp_of(line, self.log.clock.now());
+        match self.log.clock.line(stamp) {
+            Move::After(millis) if millis < TICK => {}
+            Move::After(millis) => {
+                self.look();
+                self.pass(millis);
+            }
+            Move::Anew { at, silent } => {
+                self.look();
+                self.pass(self.log.clock.assumed());
+                if silent {
+                    self.pass(self.longest_silence());
+                }
+                self.log.clock.set(at);
+            }
         }
         self.log.lines += 1;
-        self.log.held.extend_from_slice(line);
+        self.hold(line);
     }
 
-    /// When a line was printed: its stamp, never earlier than the line before.
-    fn clock_at(&mut self, line: &[u8]) -> i64 {
-        let log = &mut self.log;
-        if let Some(stamp) = stamp::stamp_of(line, log.clock) {
-            if log.first.is_none() {
-                log.first = Some(stamp);
-                log.clock = stamp;
-            }
-            log.stamped = true;
-            log.unstamped = 0;
-            return stamp.max(log.clock);
+    fn hold(&mut self, bytes: &[u8]) {
+        self.log.held.extend_from_slice(bytes);
+        if self.log.held.len() >= MOST_HELD {
+            self.look();
         }
-        log.first.get_or_insert(log.clock);
-        if log.stamped {
-            return log.clock;
-        }
-        log.unstamped += 1;
-        log.clock + i64::try_from(log.unstamped * 1000 / LINES_PER_SECOND).unwrap_or(0)
+    }
+
+    /// After so many milliseconds without a line everything has happened that happens for that: nothing gathers any more, and
+    /// every stall with a limit has been told.
+    fn longest_silence(&self) -> u64 {
+        let limit = |what: &What| match what {
+            What::Stall(stall) => stall.no_progress.unwrap_or(stall.learn_min),
+            _ => Duration::ZERO,
+        };
+        let stalls = self.config.detectors.iter().map(|detector| limit(&detector.what)).max().unwrap_or_default();
+        u64::try_from((stalls + self.config.healing.settle).as_millis()).unwrap_or(u64::MAX).saturating_add(2 * TICK)
     }
 
     /// Scans what is held.
@@ -199,16 +217,17 @@ impl Replay {
         self.pending.push_back(Event::Scanned(vec![report]));
     }
 
-    /// Lets log time pass up to `clock`, stopping at every deadline.
-    fn pass(&mut self, clock: i64) {
-        let mut left = u64::try_from(clock - self.log.clock).unwrap_or(0);
-        self.log.unstamped = 0;
+    /// Lets so many milliseconds of log time pass, stopping at every deadline.
+    fn pass(&mut self, mut left: u64) {
+        let mut least = 1;
         while left > 0 {
             let wait = self.state.next_wait(LONGEST.min(Duration::from_millis(left)));
-            let step = u64::try_from(wait.as_millis()).unwrap_or(left).clamp(1, left);
+            // A deadline that is over and stays must not make it creep.
+            let step = u64::try_from(wait.as_millis()).unwrap_or(left).max(least).min(left);
+            least = if wait.is_zero() { TICK } else { 1 };
             left -= step;
             self.mono += step;
-            self.log.clock += i64::try_from(step).unwrap_or(0);
+            self.log.clock.advance(step);
             self.pending.push_back(Event::Woke);
             self.settle_down();
         }
@@ -216,9 +235,12 @@ impl Replay {
 
     /// Ends the log, and its child where its end is known.
     pub fn end(&mut self) -> LogReport {
+        if !self.log.begun.is_empty() {
+            let begun = std::mem::take(&mut self.log.begun);
+            self.line(&begun);
+        }
         self.look();
-        let unstamped = i64::try_from(self.log.unstamped * 1000 / LINES_PER_SECOND).unwrap_or(0);
-        self.pass(self.log.clock + unstamped);
+        self.pass(self.log.clock.assumed());
         let scanned = self.log.scanner.flush(Flush::End);
         self.report(scanned);
         self.settle_down();
@@ -233,7 +255,7 @@ impl Replay {
         }
         let failed = exit.as_ref().map(|exit| !exit.is_success());
         let log = &mut self.log;
-        let (millis, lines) = (log.elapsed(), log.lines);
+        let (millis, lines) = (log.clock.elapsed(), log.lines);
         let window = u64::try_from(self.config.healing.verify_window.as_millis()).unwrap_or(u64::MAX);
         let mut fired: Vec<Fired> = std::mem::take(&mut log.fired).into_iter().map(|(_, fired)| fired).collect();
         for one in &mut fired {
@@ -250,7 +272,7 @@ impl Replay {
             log: log.name.clone(),
             lines,
             millis,
-            stamped: log.stamped,
+            stamped: log.clock.is_stamped(),
             ended: exit.as_ref().map(exit_code::describe),
             failed,
             fired,
@@ -259,14 +281,13 @@ impl Replay {
 
     fn pass_quietly(&mut self) {
         let settle = u64::try_from(self.config.healing.settle.as_millis()).unwrap_or(0) + 2 * TICK;
-        let until = self.log.clock + i64::try_from(settle).unwrap_or(0);
         let clock = self.log.clock;
-        self.pass(until);
+        self.pass(settle);
         self.log.clock = clock;
     }
 
     fn now(&self) -> Now {
-        Now { mono: Mono::from_duration(Duration::from_millis(self.mono)), utc: Utc::from_millis(self.log.clock) }
+        Now { mono: Mono::from_duration(Duration::from_millis(self.mono)), utc: Utc::from_millis(self.log.clock.now()) }
     }
 
     /// Steps until nothing happens any more.
@@ -311,7 +332,7 @@ impl Replay {
             Todo::StopChild { child, .. } => after = Some((*child, Seen::Ended(stopped()))),
             Todo::WriteIncident { incident, .. } => self.fired(incident),
             Todo::UpdateIncident { id, change } => self.changed(id, change),
-            Todo::LookAround { .. } => outcome = Done::LookedAround(Box::new(Changes::default())),
+            Todo::LookAround { .. } => outcome = Done::LookedAround(Box::default()),
             Todo::RunCommand { .. } => outcome = Done::CommandEnded { status: Some(0), last_line: String::new() },
             Todo::Ledger { .. } => {}
         }
@@ -326,8 +347,8 @@ impl Replay {
         let fired = Fired {
             lines: incident.root.lines,
             at_line: if incident.root.lines.0 > 0 { incident.root.lines.1 } else { log.lines },
-            at_millis: log.elapsed(),
-            utc: log.stamped.then(|| stamp::words(incident.utc.millis())),
+            at_millis: log.clock.elapsed(),
+            utc: log.clock.is_stamped().then(|| stamp::words(incident.utc.millis())),
             detector: incident.root.detector.clone(),
             kind: incident.root.kind,
             class: incident.class.as_ref().map(|class| class.name.clone()),
@@ -342,7 +363,8 @@ impl Replay {
     }
 
     fn changed(&mut self, id: &IncidentId, change: &IncidentChange) {
-        let Some((_, fired)) = self.log.fired.iter_mut().find(|(known, _)| known == id) else { return };
+        // From the newest on: of many, only the last ones change.
+        let Some((_, fired)) = self.log.fired.iter_mut().rev().find(|(known, _)| known == id) else { return };
         match change {
             IncidentChange::Action { action } => fired.actions.push(format!("{}: {}", action.healer, action.action)),
             IncidentChange::NotActed { why } => fired.not_acted = Some(why.clone()),
@@ -408,7 +430,7 @@ mod tests {
         let died = format!("{}{FAILED}", steps(0, 100));
         let report = run(rules, &died, exited(1));
         assert_eq!(told(&report), ["traceback at line 104: KeyError: 0 [rule again: restart] Failed"]);
-        assert_eq!((report.lines, report.millis, report.stamped, report.failed), (104, 99_000, true, Some(true)));
+        assert_eq!((report.lines, report.millis, report.stamped, report.failed), (104, 99_040, true, Some(true)));
 
         let survived = format!("{}{FAILED}{}", steps(0, 100), steps(100, 2_000));
         let report = run(rules, &survived, exited(0));
@@ -427,6 +449,48 @@ mod tests {
         assert!(told[1].contains("a budget is spent"), "{told:?}");
         assert!(told[2].starts_with("stall at line 28: no output for 5 min"), "{told:?}");
         assert_eq!(told.len(), 3 + (4_000 - 70 - 300) / 300, "a long silence is told again and again: {told:?}");
+    }
+
+    #[test]
+    fn time_goes_on_after_the_last_stamp_and_wrong_stamps_neither_stop_nor_stretch_it() {
+        let rules =
+            "detectors: [{kind: traceback, cooldown_seconds: 0}, {name: quiet, kind: stall, no_progress_seconds: 300}]";
+        let of = |name: &str, told: &[String]| told.iter().filter(|told| told.starts_with(name)).count();
+        let part = format!("{}{FAILED}", "no stamp\n".repeat(5_000));
+        let bare = format!("2026-11-21 12:00:00 begin\n{}", part.repeat(3));
+        let report = run(rules, &bare, Outcome::default());
+        assert_eq!(of("traceback", &told(&report)), 3, "{:?}", told(&report));
+        assert_eq!(report.millis, 150_120);
+
+        let (day, later) = (steps(0, 50), steps(0, 50).replace("11-21", "12-30"));
+        let rows = [
+            ("one old stamp at first", format!("1970-01-01T00:00:03Z boot\n{day}"), 0),
+            ("one old stamp, one line", "1999-01-01 00:00:00 a\n2026-11-21 00:00:00 b\n".to_owned(), 0),
+            ("one stamp far ahead", format!("{day}2026-12-30 00:00:00 x\n{}", steps(50, 100)), 0),
+            ("a first stamp far ahead", format!("2026-12-30 00:00:00 x\n{}", steps(0, 500)), 0),
+            ("a silence of weeks", format!("{day}{later}"), 1),
+        ];
+        for (name, log, stalls) in rows {
+            let report = run(rules, &format!("{log}{FAILED}"), Outcome::default());
+            let told = told(&report);
+            assert_eq!((of("quiet", &told), of("traceback", &told)), (stalls, 1), "{name}: {told:?}");
+            assert!(report.millis < 1_000_000, "{name}: {}", report.millis);
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_look_is_bounded() {
+        let mut replay = replay("");
+        replay.begin("a.log", Outcome::default(), false);
+        let stamped = "2026-11-21 12:00:00 the same second\n".repeat(1_000);
+        let endless = "x".repeat(stamped.len());
+        for piece in [&stamped, &endless] {
+            for _ in 0..200 {
+                replay.feed(piece.as_bytes());
+                assert!(replay.log.held.len() <= MOST_HELD && replay.log.begun.len() <= MOST_BEGUN);
+            }
+        }
+        assert_eq!(replay.end().lines, 200_001);
     }
 
     #[test]

@@ -7,7 +7,8 @@ const WINDOW: usize = 96;
 
 /// Milliseconds since the epoch of the stamp near the start of a line. Forms: ISO 8601 / RFC 3339 (`T` or a blank between
 /// date and time, `.` or `,` before the fraction, `Z`, an offset or nothing, which is taken for UTC), `2026/11/21 10:00:00`,
-/// syslog's `Nov 21 10:00:00` (RFC 3164) and klog's `E1121 10:00:00.123456`, which have no year: that of `around` is taken.
+/// syslog's `Nov 21 10:00:00` (RFC 3164) and klog's `E1121 10:00:00.123456`, which have no year: the one nearest to `around` is
+/// taken.
 pub(super) fn stamp_of(line: &[u8], around: i64) -> Option<i64> {
     let line = line.get(..WINDOW).unwrap_or(line);
     // Most lines of unstamped logs have no colon between two digits.
@@ -62,17 +63,22 @@ fn iso_date(before: &[u8]) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(date, "%Y-%m-%d").or_else(|_| NaiveDate::parse_from_str(date, "%Y/%m/%d")).ok()
 }
 
-/// `Nov 21 ` or `E1121 ` at the end of `before`.
+/// `Nov 21 ` or `E1121 ` at the end of `before`, in the year that is nearest to `around`: logs go on over New Year.
 fn without_year(before: &[u8], around: i64) -> Option<NaiveDate> {
-    let year = DateTime::from_timestamp_millis(around)?.year();
     let tail = |length: usize| std::str::from_utf8(before.get(before.len().checked_sub(length)?..)?).ok();
-    let syslog = || NaiveDate::parse_from_str(&format!("{year} {}", tail(7)?.trim_end()), "%Y %b %e").ok();
+    // A leap year, so that every day can be read.
+    let syslog = || NaiveDate::parse_from_str(&format!("2000 {}", tail(7)?.trim_end()), "%Y %b %e").ok();
     let klog = || {
         let text = tail(6)?.trim_end();
         let (level, date) = text.split_at_checked(1)?;
-        "IWEF".contains(level).then(|| NaiveDate::parse_from_str(&format!("{year}{date}"), "%Y%m%d").ok())?
+        "IWEF".contains(level).then(|| NaiveDate::parse_from_str(&format!("2000{date}"), "%Y%m%d").ok())?
     };
-    syslog().or_else(klog)
+    let day = syslog().or_else(klog)?;
+    let around = DateTime::from_timestamp_millis(around)?.date_naive();
+    // The nearest leap year may be eight years away.
+    let years = around.year().checked_sub(8)?..=around.year().checked_add(8)?;
+    let days = years.filter_map(|year| day.with_year(year));
+    days.min_by_key(|day| day.signed_duration_since(around).num_days().abs())
 }
 
 /// `Z`, `+01:00`, `+0100`, ` +0100` behind a time.
@@ -128,6 +134,23 @@ mod tests {
             assert_eq!(stamp_of(line.as_bytes(), noon), after.map(|after| noon + after), "{line}");
         }
         assert_eq!(words(noon), "2026-11-21 12:00:00");
+    }
+
+    #[test]
+    fn the_year_is_the_nearest() {
+        let at =
+            |text: &str| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap().and_utc().timestamp_millis();
+        let rows = [
+            ("Dec 31 23:59:59 host a: x", "2026-12-31 23:00:00", "2026-12-31 23:59:59"),
+            ("Jan  1 00:59:59 host a: x", "2026-12-31 23:59:59", "2027-01-01 00:59:59"),
+            ("Dec 31 23:59:58 host a: x", "2027-01-01 00:00:01", "2026-12-31 23:59:58"),
+            ("I0101 00:00:01.000000 7 a.go:1] x", "2026-12-31 23:59:59", "2027-01-01 00:00:01"),
+            ("Feb 29 12:00:00 host a: x", "2028-02-28 12:00:00", "2028-02-29 12:00:00"),
+            ("Feb 29 12:00:00 host a: x", "2026-02-28 12:00:00", "2024-02-29 12:00:00"),
+        ];
+        for (line, around, expected) in rows {
+            assert_eq!(stamp_of(line.as_bytes(), at(around)).map(words).as_deref(), Some(expected), "{line}");
+        }
     }
 
     proptest! {

@@ -15,6 +15,7 @@ use crate::ids::ChildNo;
 use crate::os::clock::SystemClock;
 use crate::os::error::AtExt as _;
 use crate::supervisor::record::ChildRecord;
+use crate::time::Utc;
 use crate::view::{backtest, words};
 
 /// Bytes read at a time.
@@ -93,6 +94,8 @@ struct Recorded {
     name: String,
     file: File,
     size: Option<u64>,
+    /// When it was last written to; of a log without a record it is all that is known of its time.
+    modified: Option<Utc>,
     record: Option<ChildRecord>,
 }
 
@@ -114,11 +117,14 @@ impl Recorded {
             Err(_) => None,
         };
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { name: path.display().to_string(), file, size, record })
+        let since_epoch = metadata.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let modified = since_epoch.and_then(|at| i64::try_from(at.as_millis()).ok()).map(Utc::from_millis);
+        Ok(Self { name: path.display().to_string(), file, size, modified, record })
     }
 
     fn outcome(&self) -> Outcome {
-        self.record.as_ref().map_or_else(Outcome::default, |record| Outcome {
+        let unknown = || Outcome { started: self.modified, exit: None };
+        self.record.as_ref().map_or_else(unknown, |record| Outcome {
             started: record.started.or(Some(record.asked)),
             exit: record.exit.clone().filter(|exit| !exit.stop_requested),
         })

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::look_around_lines::{self, Place};
+use super::look_around_lines::{self, Found, Place};
 use super::{Context, ExitCode, Failure};
 use crate::ids::{ChildNo, RunId};
 use crate::incident::report_view::{ChangedFile, Changes, CommitView, Healthy, NewLines};
@@ -40,6 +40,7 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
     let mut changes = Changes::default();
     if let Some(since) = args.since_ms.map(Utc::from_millis) {
         let modified = evidence::modified_since(&args.project, since);
+        // Only the time is known here: the monitor remembers that it was well, not who was.
         changes.since = Some(Healthy { run: RunId::new(""), child: ChildNo(0), utc: since });
         changes.files = modified
             .files
@@ -61,7 +62,11 @@ pub(super) fn run(args: Args, context: &mut Context) -> Result<ExitCode, Failure
     }
     if let (Some(log), Some(until), Some(line)) = (args.log, args.until, args.line) {
         match look_around_lines::find(&Place { log, until, line }) {
-            Ok(found) => changes.new_lines = found.map(|(lines, compared)| NewLines { lines, compared }),
+            Ok(Found::New(lines, compared)) => changes.new_lines = Some(NewLines { lines, compared }),
+            Ok(Found::TooVaried(compared)) => {
+                changes.notes.push(format!("{compared} is too varied to tell which lines before the failure are new"))
+            }
+            Ok(Found::Nothing) => {}
             Err(error) => changes.notes.push(format!("the log could not be compared with a healthy one: {error}")),
         }
     }

@@ -29,8 +29,19 @@ pub(super) struct Place {
     pub(super) line: u64,
 }
 
-/// What was never printed before; and in which log it was looked for, in words. `None` when there is nothing to compare with.
-pub(super) fn find(place: &Place) -> io::Result<Option<(Vec<NewLine>, String)>> {
+/// What a comparison found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// There is nothing to compare with.
+    Nothing,
+    /// What was never printed before; and in which log it was looked for, in words.
+    New(Vec<NewLine>, String),
+    /// That log says so much that is different that nothing can be told to be new.
+    TooVaried(String),
+}
+
+/// Looks for lines that were never printed before.
+pub(super) fn find(place: &Place) -> io::Result<Found> {
     let (lines, bytes) = RECENT;
     let recent = evidence::last_lines(&place.log, place.until, lines, bytes).map_err(io::Error::other)?;
     let mut known = Miner::default();
@@ -41,17 +52,20 @@ pub(super) fn find(place: &Place) -> io::Result<Option<(Vec<NewLine>, String)>> 
             learn(&mut known, &log, u64::MAX)?;
             format!("child {} of run {}, which finished its work", record.child, record.run)
         }
-        None if recent.start == 0 => return Ok(None),
+        None if recent.start == 0 => return Ok(Found::Nothing),
         None => {
             learn(&mut known, &place.log, recent.start)?;
             "what this child had printed before".to_owned()
         }
     };
+    if known.is_full() {
+        return Ok(Found::TooVaried(compared));
+    }
     let texts: Vec<String> = recent.bytes.split(|byte| *byte == b'\n').map(text).collect();
     let texts = texts.strip_suffix(&[String::new()]).unwrap_or(&texts);
     let first = place.line.saturating_sub(texts.len() as u64);
     let numbered = (first..).zip(texts).map(|(number, text)| (number, text.as_str()));
-    Ok(Some((new_lines(&known, numbered), compared)))
+    Ok(Found::New(new_lines(&known, numbered), compared))
 }
 
 /// The newest child of this or an earlier run that finished its work and whose log is still there.
@@ -85,7 +99,7 @@ fn log_of(log: &Path, record: &ChildRecord) -> PathBuf {
 fn learn(known: &mut Miner, log: &Path, end: u64) -> io::Result<()> {
     let file = File::open(log)?;
     let end = file.metadata()?.len().min(end);
-    let pieces = end.div_ceil(PIECE).min(LEARNED / PIECE).max(1);
+    let pieces = end.div_ceil(PIECE).clamp(1, LEARNED / PIECE);
     for piece in 0..pieces {
         let start = if pieces == 1 { 0 } else { (end.saturating_sub(PIECE)) / (pieces - 1) * piece };
         let length = usize::try_from(PIECE.min(end - start)).unwrap_or(0);
@@ -143,13 +157,13 @@ mod tests {
         let until = failing.find("Traceback").unwrap() as u64;
         let log = record(dir.path(), "r2", 1, 1, 30, failing);
         let place = Place { log, until, line: 4 };
-        assert_eq!(find(&place).unwrap(), None, "nothing to compare with");
+        assert_eq!(find(&place).unwrap(), Found::Nothing);
 
         record(dir.path(), "r1", 1, 0, 10, "INFO step 1\n");
         record(dir.path(), "r1", 2, 1, 20, "WARN disk is slow\n");
-        let (new, compared) = find(&place).unwrap().unwrap();
-        assert_eq!(new, [NewLine { line: 2, text: "WARN disk is slow".into(), count: 1 }], "child 2 of r1 had failed");
-        assert_eq!(compared, "child 1 of run r1, which finished its work");
+        let new = vec![NewLine { line: 2, text: "WARN disk is slow".into(), count: 1 }];
+        let compared = "child 1 of run r1, which finished its work".to_owned();
+        assert_eq!(find(&place).unwrap(), Found::New(new, compared), "child 2 of r1 had failed");
 
         let mut long = "INFO step 1 of 9\n".repeat(2_000);
         let before = long.lines().count() as u64;
@@ -157,8 +171,15 @@ mod tests {
         let alone = tempfile::tempdir().unwrap();
         let until = long.find("Traceback").unwrap() as u64;
         let log = record(alone.path(), "r1", 1, 1, 30, &long);
-        let (new, compared) = find(&Place { log, until, line: before + 2 }).unwrap().unwrap();
-        assert_eq!(new, [NewLine { line: before + 1, text: "WARN disk is slow".into(), count: 1 }]);
-        assert_eq!(compared, "what this child had printed before");
+        let new = vec![NewLine { line: before + 1, text: "WARN disk is slow".into(), count: 1 }];
+        let own = "what this child had printed before".to_owned();
+        assert_eq!(find(&Place { log, until, line: before + 2 }).unwrap(), Found::New(new, own.clone()));
+
+        let letters = |n: u32| n.to_string().bytes().map(|digit| char::from(digit + 49)).collect::<String>();
+        let mut varied: String = (0..30_000).map(|n| format!("{} {}\n", letters(n), letters(n * 7))).collect();
+        let until = varied.len() as u64;
+        varied.push_str("Traceback\n");
+        let log = record(alone.path(), "r1", 1, 1, 30, &varied);
+        assert_eq!(find(&Place { log, until, line: 30_001 }).unwrap(), Found::TooVaried(own));
     }
 }

@@ -11,12 +11,15 @@ use crate::time::Watched;
 
 /// A median of fewer values says nothing. No window is smaller (configuration).
 const FEWEST: usize = 10;
+/// Values that differ from a median of 0, of which fewer give no scale.
+const FEWEST_OTHERS: usize = 5;
 /// Makes the MAD of normally distributed values their standard deviation: 1 / Φ⁻¹(3/4) (Rousseeuw and Croux 1993).
 const NORMAL: f64 = 1.4826;
-/// A series is taken to vary by at least this part of its median, so that rounding in a constant one is no spike …
+/// Makes the mean absolute deviation of normally distributed values their standard deviation: √(π/2). It is what the modified
+/// z-score of Iglewicz and Hoaglin ("How to Detect and Handle Outliers", 1993) falls back on where the MAD is 0.
+const NORMAL_MEAN: f64 = 1.2533;
+/// A series is taken to vary by at least this part of its median, so that rounding in a constant one is no spike.
 const LEAST_VARIATION: f64 = 0.01;
-/// … and by at least this much around zero.
-const LEAST_SPREAD: f64 = 1e-9;
 
 /// What is remembered of the values of one stream of a child.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -235,13 +238,29 @@ impl MetricMemory {
             (Reason::Drop, rule.drop_mads, ratio)
         };
         if let Some(most) = mads {
-            let spread = (NORMAL * self.window.mad()?).max(LEAST_VARIATION * median.abs()).max(LEAST_SPREAD);
-            let distance = (value - median).abs() / spread;
-            if distance > most {
+            let distance = self.spread(value, median).map(|spread| (value - median).abs() / spread);
+            if let Some(distance) = distance.filter(|distance| *distance > most) {
                 return Some((reason, Against::Mads(distance)));
             }
         }
         ratio.map(|_| (reason, Against::Ratio(value / median)))
+    }
+
+    /// What one standard deviation is taken for; `None` where `value` cannot be judged by it: the window knows no scale, or has
+    /// already held as much.
+    fn spread(&self, value: f64, median: f64) -> Option<f64> {
+        let mad = self.window.mad()?;
+        if mad > 0.0 {
+            return Some((NORMAL * mad).max(LEAST_VARIATION * median.abs()));
+        }
+        // Half of the values or more are the same. What the others say is the only scale there is …
+        let (deviation, others) = self.window.mean_deviation()?;
+        if median != 0.0 {
+            return Some((NORMAL_MEAN * deviation).max(LEAST_VARIATION * median.abs()));
+        }
+        // … and around zero a few say nothing, and nothing of their like: a counter that is mostly 0 may be 1 again.
+        let (least, largest) = self.window.range()?;
+        (others >= FEWEST_OTHERS && !(least..=largest).contains(&value)).then_some(NORMAL_MEAN * deviation)
     }
 
     fn usual(&self) -> Option<Usual> {
@@ -308,6 +327,9 @@ mod tests {
         let nan = f64::NAN;
         let drift: Vec<f64> = (0..1000).map(|n| 2.0 + f64::from(n) * 0.01 + f64::from(n % 5) * 0.05).collect();
         let falling: Vec<f64> = (0..300).map(|n| 10.0 * 0.98_f64.powi(n) + f64::from(n % 3) * 0.1).collect();
+        let at_times =
+            |most: f64| (0..40).map(|n| if n % 5 < 3 { 0.0 } else { most * f64::from(n % 7) / 6.0 }).collect();
+        let at_times: &dyn Fn(f64) -> Vec<f64> = &at_times;
         let limits = Metric { spike_mads: None, above: Some(3.0), below: Some(1.0), ..rule() };
         let one = Metric { confirmations: 1, ..rule() };
         let rows: Vec<(&str, Metric, Vec<f64>, Vec<Told>)> = vec![
@@ -345,7 +367,11 @@ mod tests {
             ("constant, then rounding", one.clone(), [vec![2.31; 60], vec![2.32, 2.3, 2.31]].concat(), vec![]),
             ("constant, then not", one.clone(), [vec![2.31; 60], vec![2.6]].concat(), vec![(60, "spike", 1)]),
             ("zeros, then noise", one.clone(), [vec![0.0; 60], vec![1e-12]].concat(), vec![]),
-            ("zeros, then one", one, [vec![0.0; 60], vec![1.0]].concat(), vec![(60, "spike", 1)]),
+            ("zeros know no scale", one.clone(), [vec![0.0; 60], vec![0.000_001, 1.0]].concat(), vec![]),
+            ("zeros, at times one", one.clone(), [vec![0.0; 40], [0.0, 0.0, 1.0].repeat(9)].concat(), vec![]),
+            ("mostly zeros", one.clone(), [at_times(0.01), at_times(0.01), at_times(0.012)].concat(), vec![]),
+            ("mostly zeros, then far", one.clone(), [at_times(0.01), vec![0.5]].concat(), vec![(40, "spike", 1)]),
+            ("mostly the same", one, [vec![5.0; 30], vec![5.01; 9], vec![6.0]].concat(), vec![(39, "spike", 1)]),
         ];
         for (name, rule, values, expected) in rows {
             assert_eq!(play(&rule, &values), expected, "{name}");

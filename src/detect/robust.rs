@@ -101,6 +101,24 @@ impl Window {
         let right = |rank: usize| above.get(rank).map(|value| value - median);
         middle(self.sorted.len(), |rank| kth(rank, below.len(), above.len(), left, right))
     }
+
+    /// Mean absolute deviation from the median, not scaled, and how many values differ from it. Costs as many additions as there
+    /// are of those: few where the MAD is 0, which is where it is wanted.
+    pub fn mean_deviation(&self) -> Option<(f64, usize)> {
+        let median = self.median()?;
+        let count = self.sorted.len() as f64;
+        let below = self.sorted.partition_point(|value| *value < median);
+        let not_above = self.sorted.partition_point(|value| *value <= median);
+        let differ = self.sorted.iter().take(below).chain(self.sorted.iter().skip(not_above));
+        // Divided first: the sum of a few large values may be infinite.
+        let mean = differ.map(|value| (value / count - median / count).abs()).sum();
+        Some((mean, below + self.sorted.len() - not_above))
+    }
+
+    /// Least and largest value.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        Some((*self.sorted.first()?, *self.sorted.last()?))
+    }
 }
 
 fn middle(count: usize, at: impl Fn(usize) -> Option<f64>) -> Option<f64> {
@@ -167,6 +185,12 @@ mod tests {
                 prop_assert_eq!(window.median(), Some(median));
                 let deviations: Vec<f64> = last.iter().map(|value| (value - median).abs()).collect();
                 prop_assert_eq!(window.mad(), naive_median(&deviations));
+                let mean = deviations.iter().sum::<f64>() / deviations.len() as f64;
+                let (told, differ) = window.mean_deviation().expect("there is one");
+                prop_assert_eq!(differ, deviations.iter().filter(|deviation| **deviation > 0.0).count());
+                prop_assert!((told - mean).abs() <= 1e-9 * mean.max(1.0), "{told} for {mean}");
+                let by_size = |pick: fn(f64, f64) -> f64| last.iter().copied().reduce(pick).expect("there is one");
+                prop_assert_eq!(window.range(), Some((by_size(f64::min), by_size(f64::max))));
                 prop_assert!(window.values().eq(last.iter().copied()));
             }
             let back: Window = serde_json::from_str(&serde_json::to_string(&window).expect("json")).expect("json");
@@ -179,11 +203,14 @@ mod tests {
     fn nothing_and_what_is_not_finite() {
         let mut window = Window::default();
         assert_eq!((window.median(), window.mad()), (None, None));
+        assert_eq!((window.mean_deviation(), window.range()), (None, None));
         window.push(f64::NAN, 3);
         window.push(f64::INFINITY, 3);
         assert!(window.is_empty());
         window.push(f64::MAX, 3);
         window.push(f64::MAX, 3);
         assert_eq!((window.median(), window.mad()), (Some(f64::MAX), Some(0.0)));
+        window.push(f64::MIN, 3);
+        assert!(window.mean_deviation().is_some_and(|(mean, _)| mean.is_finite()), "{:?}", window.mean_deviation());
     }
 }

@@ -4,6 +4,7 @@ mod category;
 mod copies;
 mod fingerprint;
 pub mod judge;
+mod line_fields;
 pub mod novelty;
 pub mod order;
 mod record;

@@ -233,8 +233,11 @@ fn changes(out: &mut String, changes: &Changes) {
     match &changes.since {
         None => out.push_str("No earlier healthy run is known.\n"),
         Some(since) => {
-            let run = code(since.run.as_str());
-            let _ = writeln!(out, "Child {} of run {run} was healthy on {}.", since.child, when(since.utc));
+            let _ = match since.run.as_str() {
+                // Only the time is known.
+                "" => writeln!(out, "The last healthy time was {}.", when(since.utc)),
+                run => writeln!(out, "Child {} of run {} was healthy on {}.", since.child, code(run), when(since.utc)),
+            };
             if changes.files.is_empty() && changes.notes.is_empty() {
                 out.push_str("No file that is known to matter has changed since.\n");
             }

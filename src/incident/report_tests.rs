@@ -180,6 +180,16 @@ fn a_python_error() {
 }
 
 #[test]
+fn of_an_unknown_run_only_the_time_is_told() {
+    let mut view = python();
+    let since = view.changes.since.as_mut().expect("there is one");
+    (since.run, since.child) = (RunId::new(""), ChildNo(0));
+    let report = render(&view);
+    assert!(report.contains("\n\nThe last healthy time was 20"), "{report}");
+    assert!(!report.contains("(empty)") && !report.contains("Child 0"), "{report}");
+}
+
+#[test]
 fn only_an_exit() {
     let exit = crate::detect::ending::Exit {
         oom: OutOfMemory::Certain,

@@ -1,5 +1,6 @@
 //! `sentry backtest` for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ fn log_text(out: &mut String, log: &LogReport, palette: Palette) {
     let took = words::duration(Duration::from_millis(log.millis));
     let time = if log.stamped { took } else { format!("no time stamps, taken for {took}") };
     let ended = log.ended.as_ref().map_or_else(|| "end unknown".to_owned(), |ended| one_line(ended));
-    let name = palette.bold(&one_line(&log.log));
+    let name = palette.bold(one_line(&log.log));
     let _ = writeln!(out, "{name}: {}, {time}, {ended}", words::count(log.lines, "line"));
     if log.fired.is_empty() {
         out.push_str("  nothing would have fired\n");
@@ -45,12 +46,24 @@ fn log_text(out: &mut String, log: &LogReport, palette: Palette) {
     for fired in &log.fired {
         fired_text(out, fired, palette);
     }
-    let calm = log.fired.iter().filter(|fired| fired.then == Then::WentOn);
-    let calm: Vec<String> = calm.map(|fired| fired.at_line.to_string()).collect();
-    if !calm.is_empty() {
-        let lines = if calm.len() == 1 { "line" } else { "lines" };
-        let _ = writeln!(out, "  the command went on after {lines} {}: were those failures?", calm.join(", "));
+    calm_text(out, log);
+}
+
+/// Where the command went on: there the detectors may have been wrong.
+fn calm_text(out: &mut String, log: &LogReport) {
+    const MOST: usize = 16;
+    let calm: BTreeSet<u64> =
+        log.fired.iter().filter(|fired| fired.then == Then::WentOn).map(|fired| fired.at_line).collect();
+    if calm.is_empty() {
+        return;
     }
+    let lines = if calm.len() == 1 { "line" } else { "lines" };
+    let shown: Vec<String> = calm.iter().take(MOST).map(u64::to_string).collect();
+    let more = match calm.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let _ = writeln!(out, "  the command went on after {lines} {}{more}: were those failures?", shown.join(", "));
 }
 
 fn fired_text(out: &mut String, fired: &Fired, palette: Palette) {
@@ -106,6 +119,15 @@ mod tests {
             fired,
         };
         let mut backtest = Backtest::default();
+        let calm = |lines: &[u64]| {
+            let report = log("c.log", lines.iter().map(|line| fired(*line, Then::WentOn, &[])).collect(), None);
+            let mut out = String::new();
+            calm_text(&mut out, &report);
+            out
+        };
+        assert_eq!(calm(&[300; 5000]), "  the command went on after line 300: were those failures?\n");
+        let many = calm(&(1..=20).chain(1..=20).collect::<Vec<u64>>());
+        assert!(many.contains(" 15, 16 and 4 more: were those"), "{many}");
         let two = vec![fired(7, Then::WentOn, &["rule oom: restart"]), fired(1_230, Then::Failed, &[])];
         backtest.add(log("a.log", two, Some(true)));
         backtest.add(log("b.log", Vec::new(), Some(false)));
