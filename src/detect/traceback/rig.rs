@@ -136,7 +136,7 @@ pub(super) fn assert_corpus(grammar: &dyn Grammar, languages: &[&str], events: u
             }
         }
     }
-    assert_eq!(seen, events, "events of {languages:?} in the corpus");
+    assert!(seen >= events, "{seen} events of {languages:?} in the corpus, at least {events} expected");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
