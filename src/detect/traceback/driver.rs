@@ -9,11 +9,11 @@ use std::sync::{Arc, LazyLock};
 
 use regex::RegexSet;
 
+use super::console_record::Record;
 use super::contest::{Contest, Outcome};
 use super::little::{Closed, Ending, Item, Little, Route, text_line};
 use super::partial::Partial;
 use super::prefix::{self, Fields, Layer};
-use super::record::Record;
 use super::{Grammar, LOOKBACK, OpenTrace, json, openers};
 use crate::detect::line::TextLine;
 use crate::detect::{Language, Trace};

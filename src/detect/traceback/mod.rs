@@ -10,12 +10,13 @@
 //! | `prefix`, `head` | what launchers, collectors and loggers put in front of a line: known forms, learned ones |
 //! | `partial` | lines that a container runtime has cut into pieces |
 //! | `json`, `json_beside`, `json_fields` | traces inside one structured line, and what such a line says of itself |
-//! | `record` | a structured line whose stack is printed below it once more |
+//! | `console_record` | a structured line whose stack is printed below it once more |
 //! | `python*`, `js*`, `go*`, `rust*`, `jvm*`, `cpp*`, `dotnet*`, `ruby*`, `php*` | one grammar per language and its dialects |
 //! | `shell`, `shell_errors`, `powershell` | stacks that scripts print, what each shell says about a script |
 //! | `in_app*` | whose a frame is |
 //! | `lex` | pieces that grammars share |
 
+mod console_record;
 mod contest;
 mod cpp;
 mod cpp_check;
@@ -75,7 +76,6 @@ mod python_pytest;
 mod python_pytest_line;
 mod python_report;
 mod python_syntax;
-mod record;
 #[cfg(test)]
 mod rig;
 mod ruby;
