@@ -199,6 +199,11 @@ impl State {
         } else if gathering.copies.len() < Gathering::MAX_CANDIDATES {
             gathering.copies.push((print.clone(), Copies::of(&detection)));
         }
+        if detection.kind == DetectorKind::Stall {
+            // A mount that does not answer ends nothing: what was printed of it tells why nothing moves.
+            let near = self.memory.hints.iter().filter(|hint| now.since(hint.at) <= EXIT_FOLLOWS_SLOWLY);
+            near.for_each(|hint| count_one(&mut gathering.others, &hint.detection));
+        }
         gathering.add(detection, arrived, print);
         self.touched = true;
     }

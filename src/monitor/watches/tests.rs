@@ -2,12 +2,28 @@ use std::path::Path;
 
 use super::*;
 use crate::config;
-use crate::detect::{Position, Severity};
-use crate::ids::{PhaseName, RunId};
+use crate::detect::{Class, ClassAction, Position, Role, Severity};
+use crate::ids::{ClassName, PhaseName, RunId};
+use crate::incident::Category;
 use crate::monitor::event::{Event, ScanReport, Seen};
 use crate::monitor::journal_line::{Differ, replay};
 use crate::monitor::memory::Memory;
 use crate::time::{Mono, Now, Utc};
+
+fn slow_disk(kind: DetectorKind) -> Detection {
+    Detection {
+        detector: DetectorName::new("slow"),
+        kind,
+        severity: Severity::Error,
+        stream: StreamId::new("child-001"),
+        bytes: 0..4,
+        lines: (1, 1),
+        message: "slow disk".into(),
+        captures: BTreeMap::new(),
+        trace: None,
+        class: None,
+    }
+}
 
 /// A run with one child that is up, in a world without I/O.
 struct World {
@@ -101,19 +117,21 @@ impl World {
 
     /// A match of the detector `slow`, and so many more without their texts.
     fn matches(&mut self, kind: DetectorKind, more: u64) {
-        let detection = Detection {
-            detector: DetectorName::new("slow"),
-            kind,
-            severity: Severity::Error,
-            stream: StreamId::new("child-001"),
-            bytes: 0..4,
-            lines: (1, 1),
-            message: "slow disk".into(),
-            captures: BTreeMap::new(),
-            trace: None,
-            class: None,
+        self.report("child-001", Vec::new(), vec![slow_disk(kind)], more);
+    }
+
+    /// A line of a class that is no failure of a child that lives on.
+    fn hint(&mut self, class: &str) {
+        let class = Class {
+            name: ClassName::new(class),
+            role: Role::Root,
+            category: Category::Infrastructure,
+            action: ClassAction::Backoff,
+            agent: false,
+            only_if_ended: true,
         };
-        self.report("child-001", Vec::new(), vec![detection], more);
+        let detection = Detection { class: Some(class), ..slow_disk(DetectorKind::Catalogue) };
+        self.report("child-001", Vec::new(), vec![detection], 0);
     }
 
     /// The monitor dies; the next one goes on from what the journal holds.
@@ -268,6 +286,16 @@ fn a_stall_learns_what_is_usual() {
     assert_eq!(world.incidents(), [""; 0]);
     world.wait(2);
     assert_eq!(world.incidents(), ["no output for 2 min; the longest healthy pause was 30 s"]);
+}
+
+#[test]
+fn a_stall_tells_what_may_explain_it() {
+    let mut world = taught();
+    world.hint("mount_gone");
+    world.wait(121);
+    let incident = &world.state.memory.incidents.last().expect("a stall").incident;
+    let counted: Vec<&str> = incident.counted.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!((incident.root.kind, counted), (DetectorKind::Stall, vec!["slow disk"]));
 }
 
 #[test]
