@@ -1,12 +1,15 @@
 //! Where in a line a trace begins, and how its other lines may look.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use regex::RegexSet;
 
 use super::contest::{Contest, MAX_WAYS};
 use super::head::{self, Candidate};
 use super::little::{Item, Little, Route, text_line};
 use super::prefix::{Fields, Layer};
 use super::{Grammar, OpenTrace};
+use crate::detect::Language;
 use crate::detect::line::TextLine;
 
 /// Opens a trace at a line: behind its known prefixes, behind a logger's head, behind any text that the next line has too.
@@ -120,16 +123,26 @@ impl<B: Fn(&Route) -> Vec<TextLine>> Opener<'_, B> {
 
     fn way(&self, route: Route, text: &str, fields: &Fields) -> Option<Little> {
         let item = self.item;
+        // Most places of most lines are none at which anybody would open a trace: nothing is copied for those.
+        let asked = |grammar: &dyn Grammar| starters_of(grammar.language()).is_none_or(|set| set.is_match(text));
+        let mut asked =
+            self.grammars.iter().enumerate().skip(item.from).filter(|(_, it)| asked(it.as_ref())).peekable();
+        asked.peek()?;
         let line = text_line(&item.line, text);
         let before = (self.before)(&route);
-        let opened: (usize, Box<dyn OpenTrace>) = self
-            .grammars
-            .iter()
-            .enumerate()
-            .skip(item.from)
-            .find_map(|(index, grammar)| Some((index, grammar.open(&before, &line)?)))?;
+        let opened: (usize, Box<dyn OpenTrace>) =
+            asked.find_map(|(index, grammar)| Some((index, grammar.open(&before, &line)?)))?;
         Some(Little::new(route, opened, fields.clone(), before, item.clone(), text.to_owned()))
     }
+}
+
+/// The starters of a language's grammar, for a text without its prefix.
+fn starters_of(language: Language) -> Option<&'static RegexSet> {
+    static SETS: LazyLock<Vec<(Language, RegexSet)>> = LazyLock::new(|| {
+        let set = |grammar: &Box<dyn Grammar>| Some((grammar.language(), RegexSet::new(grammar.starters()).ok()?));
+        super::grammars().iter().filter_map(set).collect()
+    });
+    SETS.iter().find(|(known, _)| *known == language).map(|(_, set)| set)
 }
 
 fn merged(layer: &Layer, candidate: &Candidate) -> Fields {
