@@ -74,11 +74,18 @@ impl Target {
                 agrees_however_it_is_cut(set, data, &found);
             }
             Self::Patterns(set) => {
-                let found = scan(set, data, &[]);
+                let (found, counted) = scan_counting(set, data, &[]);
                 let mut told: Vec<_> = found.iter().map(|it| (it.detector.to_string(), it.bytes.start)).collect();
                 told.sort();
-                assert_eq!(told, line_by_line(data), "the definition");
-                agrees_however_it_is_cut(set, data, &found);
+                let defined = line_by_line(data);
+                if counted == 0 {
+                    assert_eq!(told, defined, "the definition");
+                    agrees_however_it_is_cut(set, data, &found);
+                } else {
+                    // Which hits of a noisy detector are only counted depends on the cuts; how many there are does not.
+                    assert_eq!(told.len() as u64 + counted, defined.len() as u64, "the definition, counted");
+                    assert!(told.iter().all(|hit| defined.contains(hit)), "the definition");
+                }
             }
             Self::Config => {
                 if let Ok(text) = config::decode(data, None) {
@@ -103,15 +110,24 @@ fn scanner(set: &Arc<DetectorSet>, at: Position) -> Scanner {
 
 /// Scans `data` in pieces that end at `cuts`.
 fn scan(set: &Arc<DetectorSet>, data: &[u8], cuts: &[usize]) -> Vec<Detection> {
+    scan_counting(set, data, cuts).0
+}
+
+/// The same, with the number of hits that were only counted.
+fn scan_counting(set: &Arc<DetectorSet>, data: &[u8], cuts: &[usize]) -> (Vec<Detection>, u64) {
     let mut scanner = scanner(set, Position::START);
-    let mut found = Vec::new();
+    let (mut found, mut counted) = (Vec::new(), 0);
     let mut from = 0;
     for &cut in cuts.iter().chain([&data.len()]) {
-        found.extend(scanner.feed(&data[from..cut.max(from)]).detections);
+        let scanned = scanner.feed(&data[from..cut.max(from)]);
+        counted += scanned.counted.values().sum::<u64>();
+        found.extend(scanned.detections);
         from = cut.max(from);
     }
-    found.extend(scanner.flush(Flush::End).detections);
-    found
+    let scanned = scanner.flush(Flush::End);
+    counted += scanned.counted.values().sum::<u64>();
+    found.extend(scanned.detections);
+    (found, counted)
 }
 
 /// Cuts, and a scanner that goes on where another one stopped, change nothing. The data chooses the place.
