@@ -139,8 +139,8 @@ impl<B: Fn(&Route) -> Vec<TextLine>> Opener<'_, B> {
 /// The starters of a language's grammar, for a text without its prefix.
 fn starters_of(language: Language) -> Option<&'static RegexSet> {
     static SETS: LazyLock<Vec<(Language, RegexSet)>> = LazyLock::new(|| {
-        let set = |grammar: &Box<dyn Grammar>| Some((grammar.language(), RegexSet::new(grammar.starters()).ok()?));
-        super::grammars().iter().filter_map(set).collect()
+        let set = |grammar: &dyn Grammar| Some((grammar.language(), RegexSet::new(grammar.starters()).ok()?));
+        super::grammars().iter().filter_map(|grammar| set(grammar.as_ref())).collect()
     });
     SETS.iter().find(|(known, _)| *known == language).map(|(_, set)| set)
 }
