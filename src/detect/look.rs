@@ -290,14 +290,9 @@ pub(super) fn size(bytes: u64) -> String {
 
 /// `45 s`, `2.5 s`, `1 h`, `1 h 30 min`.
 pub(super) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
-        (0, 0, _) if time.subsec_millis() > 0 => format!("{} s", (time.as_secs_f64() * 10.0).round() / 10.0),
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, 0) => format!("{minutes} min"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, 0, _) => format!("{hours} h"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    match (time.as_secs(), time.subsec_millis()) {
+        (0..60, 1..) => format!("{} s", (time.as_secs_f64() * 10.0).round() / 10.0),
+        _ => super::stall::words(time),
     }
 }
 
